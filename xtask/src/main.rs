@@ -1,2 +1,75 @@
-//! Stub.
-fn main() {}
+//! Everything that cargo alone cannot say, by name: `cargo xtask demo`, `test`, `worker` and the others. Only the command
+//! line and the way a run ends stand here; each verb has a module.
+
+mod checkout;
+mod processes;
+mod progress;
+mod steps;
+mod tally;
+mod tidy;
+mod tools;
+mod worker;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::checkout::Checkout;
+use crate::processes::{Echo, Interrupted};
+
+/// Builds, runs and checks Trunkline.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Every test: native, wasm, the real Worker, console, browser.
+    Test {
+        /// Only this step.
+        #[arg(long, value_name = "STEP")]
+        only: Option<String>,
+        /// Show what the programs print while they run.
+        #[arg(long, short)]
+        verbose: bool,
+    },
+    /// Check the layout: layers, purity, secrets, file sizes, words.
+    Tidy,
+    /// Build the Worker into edge-worker/build; wrangler calls this.
+    Worker {
+        /// Quick and unoptimised (the choice under `wrangler dev`).
+        #[arg(long)]
+        dev: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("interrupted");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    processes::stop_all_on_signals()?;
+    let checkout = Checkout::here()?;
+    match arguments.verb {
+        Verb::Test { only, verbose } => steps::test(&checkout, only.as_deref(), verbose),
+        Verb::Tidy => tidy::check(&checkout),
+        Verb::Worker { dev } => {
+            let command = std::env::var("WRANGLER_COMMAND").ok();
+            worker::build(&checkout, worker::Build::wanted(dev, command.as_deref()), Echo::Lines)
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! Programs that we start: each in a process group of its own, its output kept, stopped by SIGTERM to the whole group
+//! and waited for. Ctrl-C and SIGTERM to us stop them all. Which programs, and what their output means, is not known here.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// How long a group may take to end after SIGTERM before it is killed: wrangler needs one to three seconds.
+const GRACE: Duration = Duration::from_secs(15);
+/// Lines of output that are kept in memory for messages; the log file has them all.
+const KEPT_LINES: usize = 400;
+/// How often a fact that nobody announces (a port, a process table) is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The groups that are alive now, and whether we were asked to end.
+#[derive(Default)]
+struct Groups {
+    alive: Vec<Pid>,
+    interrupted: bool,
+}
+
+static GROUPS: LazyLock<(Mutex<Groups>, Condvar)> = LazyLock::new(Default::default);
+
+/// We were asked to end: every group has been told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted")]
+pub(crate) struct Interrupted;
+
+/// Makes SIGINT, SIGTERM and SIGHUP stop every group. The program then ends by itself, since everything that it waits
+/// for has ended; a second signal kills what is left and ends at once.
+pub(crate) fn stop_all_on_signals() -> Result<()> {
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]).context("listening for signals")?;
+    std::thread::spawn(move || {
+        let mut seen = 0;
+        for _signal in signals.forever() {
+            seen += 1;
+            let mut groups = lock(&GROUPS.0);
+            groups.interrupted = true;
+            let signal = if seen == 1 { Signal::TERM } else { Signal::KILL };
+            for group in &groups.alive {
+                // A group that has just ended is what we want.
+                let _ = rustix::process::kill_process_group(*group, signal);
+            }
+            GROUPS.1.notify_all();
+            if seen > 1 {
+                std::process::exit(130);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Whether we were asked to end.
+pub(crate) fn interrupted() -> bool {
+    lock(&GROUPS.0).interrupted
+}
+
+/// Waits until we are asked to end.
+pub(crate) fn wait_for_interrupt() {
+    let mut groups = lock(&GROUPS.0);
+    while !groups.interrupted {
+        groups = GROUPS.1.wait(groups).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// A port of the loopback interface that was free a moment ago, for a program that must be told its port.
+pub(crate) fn reserve_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0)).context("no free port")?.local_addr()?.port())
+}
+
+/// Several such ports, all different.
+pub(crate) fn reserve_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut held = Vec::with_capacity(N);
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
+}
+
+/// What a program printed so far, both streams in order of arrival.
+#[derive(Default)]
+struct Output {
+    lines: VecDeque<String>,
+    /// Lines that have been dropped from the front of `lines`.
+    dropped: usize,
+    /// Streams that are still open.
+    open: u8,
+    exited: Option<ExitStatus>,
+    leftovers: Vec<String>,
+}
+
+/// The output of one program with those who wait for it.
+#[derive(Default)]
+struct Shared {
+    output: Mutex<Output>,
+    changed: Condvar,
+}
+
+/// What becomes of the lines a program prints, besides being kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Echo {
+    /// Nothing.
+    Silent,
+    /// Printed to our standard output as they are.
+    Lines,
+}
+
+/// A program to start.
+#[derive(Debug)]
+pub(crate) struct Program {
+    name: String,
+    command: Command,
+    echo: Echo,
+    log: Option<PathBuf>,
+}
+
+impl Program {
+    /// A program by its file, called by its file's name in messages.
+    pub(crate) fn new(file: impl AsRef<OsStr>) -> Self {
+        let file = file.as_ref();
+        let name = Path::new(file).file_name().unwrap_or(file).to_string_lossy().into_owned();
+        Self { name, command: Command::new(file), echo: Echo::Silent, log: None }
+    }
+
+    /// Another name for messages.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// One argument.
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// Several arguments.
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// One variable.
+    pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Several variables.
+    pub(crate) fn envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(mut self, vars: impl IntoIterator<Item = (K, V)>) -> Self {
+        self.command.envs(vars);
+        self
+    }
+
+    /// Without one inherited variable.
+    pub(crate) fn env_remove(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Starts it with nothing of our environment but what it needs to find programs and a home.
+    pub(crate) fn bare_env(mut self) -> Self {
+        self.command.env_clear();
+        for name in ["PATH", "HOME", "TMPDIR", "LANG", "TERM", "USER"] {
+            if let Some(value) = std::env::var_os(name) {
+                self.command.env(name, value);
+            }
+        }
+        self
+    }
+
+    /// The folder it runs in.
+    pub(crate) fn dir(mut self, dir: &Path) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    /// A file that gets all its output.
+    pub(crate) fn log(mut self, log: PathBuf) -> Self {
+        self.log = Some(log);
+        self
+    }
+
+    /// What becomes of its lines.
+    pub(crate) fn echo(mut self, echo: Echo) -> Self {
+        self.echo = echo;
+        self
+    }
+
+    /// The command line, for messages: never its variables, which may hold secrets.
+    pub(crate) fn line(&self) -> String {
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Runs it to its end and returns how it ended.
+    pub(crate) fn run(self) -> Result<Finished> {
+        self.start()?.wait()
+    }
+
+    /// Runs it and fails, with its last lines, unless it ends well.
+    pub(crate) fn succeed(self) -> Result<Finished> {
+        let finished = self.run()?;
+        if finished.status.success() { Ok(finished) } else { Err(finished.failure()) }
+    }
+
+    /// Starts it and returns at once.
+    pub(crate) fn start(mut self) -> Result<Running> {
+        use std::os::unix::process::CommandExt as _;
+        let line = self.line();
+        let log = match &self.log {
+            Some(path) => {
+                if let Some(folder) = path.parent() {
+                    std::fs::create_dir_all(folder)?;
+                }
+                Some(Arc::new(Mutex::new(File::create(path).with_context(|| format!("creating {}", path.display()))?)))
+            }
+            None => None,
+        };
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let (mut child, group) = {
+            // Under the lock, so that a signal either finds this group in the list or keeps it from starting.
+            let mut groups = lock(&GROUPS.0);
+            if groups.interrupted {
+                return Err(Interrupted.into());
+            }
+            let child = self.command.spawn().with_context(|| format!("starting {line}"))?;
+            let group = Pid::from_child(&child);
+            groups.alive.push(group);
+            (child, group)
+        };
+        let shared = Arc::new(Shared::default());
+        lock(&shared.output).open = 2;
+        if let Some(stream) = child.stdout.take() {
+            pump(stream, Arc::clone(&shared), log.clone(), self.echo);
+        }
+        if let Some(stream) = child.stderr.take() {
+            pump(stream, Arc::clone(&shared), log, self.echo);
+        }
+        let watched = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            // The leader stays a zombie while we look after its group, so that its number cannot be another's meanwhile.
+            let _ = rustix::process::waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+            let leftovers = survivors(group, Duration::from_secs(2));
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+            // A status that cannot be read counts as a failure.
+            let status = child.wait().unwrap_or_else(|_| ExitStatus::from_raw(1 << 8));
+            lock(&GROUPS.0).alive.retain(|other| *other != group);
+            GROUPS.1.notify_all();
+            let mut output = lock(&watched.output);
+            output.exited = Some(status);
+            output.leftovers = leftovers;
+            watched.changed.notify_all();
+        });
+        Ok(Running { name: self.name, group, shared, log: self.log, seen: 0 })
+    }
+}
+
+/// Copies one stream line by line until it ends.
+fn pump(stream: impl std::io::Read + Send + 'static, shared: Arc<Shared>, log: Option<Arc<Mutex<File>>>, echo: Echo) {
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut bytes = Vec::new();
+        while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
+            let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+            bytes.clear();
+            if let Some(log) = &log {
+                // The log is a convenience: a full disk must not end the program that writes.
+                let _ = writeln!(lock(log), "{line}");
+            }
+            if echo == Echo::Lines {
+                let _ = writeln!(std::io::stdout(), "{line}");
+            }
+            let mut output = lock(&shared.output);
+            output.lines.push_back(line);
+            if output.lines.len() > KEPT_LINES {
+                output.lines.pop_front();
+                output.dropped += 1;
+            }
+            shared.changed.notify_all();
+        }
+        lock(&shared.output).open -= 1;
+        shared.changed.notify_all();
+    });
+}
+
+/// The programs of a group that outlive its leader, given a moment to end by themselves. Known on Linux only.
+fn survivors(group: Pid, patience: Duration) -> Vec<String> {
+    let until = Instant::now() + patience;
+    loop {
+        let names = members(group);
+        if names.is_empty() || Instant::now() >= until || interrupted() {
+            return names;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// The living members of a group besides its leader, by name, from the process table.
+fn members(group: Pid) -> Vec<String> {
+    let mut names = Vec::new();
+    let Ok(entries) = std::fs::read_dir("/proc") else { return names };
+    for entry in entries.flatten() {
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        // "pid (name) state parent group …"; the name may itself contain parentheses and spaces.
+        let Some((head, tail)) = stat.rsplit_once(") ") else { continue };
+        let Some((pid, name)) = head.split_once(" (") else { continue };
+        let mut fields = tail.split(' ');
+        let (state, _parent, of_group) = (fields.next(), fields.next(), fields.next());
+        let is_member = of_group.and_then(|id| id.parse().ok()) == Some(group.as_raw_nonzero().get());
+        if is_member && state != Some("Z") && pid.parse() != Ok(group.as_raw_nonzero().get()) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// A program that was started. Dropping it stops it and waits for its end.
+pub(crate) struct Running {
+    name: String,
+    group: Pid,
+    shared: Arc<Shared>,
+    log: Option<PathBuf>,
+    seen: usize,
+}
+
+impl Running {
+    /// Its process id, which is also its group's.
+    pub(crate) fn id(&self) -> i32 {
+        self.group.as_raw_nonzero().get()
+    }
+
+    /// Waits until it prints a line for which `wanted` answers something, looking only at lines not looked at before.
+    /// Fails when it ends first, when `patience` is over or when we are interrupted.
+    pub(crate) fn wait_for_line<T>(&mut self, patience: Duration, wanted: impl Fn(&str) -> Option<T>) -> Result<T> {
+        let until = Instant::now() + patience;
+        let mut output = lock(&self.shared.output);
+        loop {
+            let fresh = output.lines.iter().skip(self.seen.saturating_sub(output.dropped));
+            if let Some(found) = fresh.into_iter().find_map(|line| wanted(line)) {
+                self.seen = output.dropped + output.lines.len();
+                return Ok(found);
+            }
+            self.seen = output.dropped + output.lines.len();
+            if output.exited.is_some() {
+                drop(output);
+                return Err(self.ended().context(format!("{} ended before it was ready", self.name)));
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                drop(output);
+                return Err(self.ended().context(format!("{} was not ready after {patience:?}", self.name)));
+            }
+            output = self.shared.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until an HTTP GET of this address is answered with 2xx, under the same conditions.
+    pub(crate) fn wait_for_http(&self, patience: Duration, url: &str) -> Result<()> {
+        let until = Instant::now() + patience;
+        let agent = ureq::Agent::new_with_config(
+            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).proxy(None).build(),
+        );
+        loop {
+            let answer = agent.get(url).call();
+            if answer.is_ok() {
+                return Ok(());
+            }
+            if lock(&self.shared.output).exited.is_some() {
+                return Err(self.ended().context(format!("{} ended before {url} answered", self.name)));
+            }
+            if Instant::now() >= until {
+                let why = answer.err().map_or_else(String::new, |error| error.to_string());
+                return Err(self.ended().context(format!("{url} did not answer after {patience:?}: {why}")));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Whether it is still running.
+    pub(crate) fn is_running(&self) -> bool {
+        lock(&self.shared.output).exited.is_none()
+    }
+
+    /// Waits for its end and for the end of its output.
+    pub(crate) fn wait(self) -> Result<Finished> {
+        let mut output = lock(&self.shared.output);
+        while output.exited.is_none() {
+            output = self.shared.changed.wait(output).unwrap_or_else(PoisonError::into_inner);
+        }
+        // Its streams end with it, unless something left its group and kept them.
+        let until = Instant::now() + Duration::from_secs(5);
+        while output.open > 0 && Instant::now() < until {
+            let left = until.saturating_duration_since(Instant::now());
+            output = self.shared.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let status = output.exited.context("ended without a status")?;
+        let finished = Finished {
+            name: self.name.clone(),
+            status,
+            tail: output.lines.iter().cloned().collect(),
+            log: self.log.clone(),
+            leftovers: output.leftovers.clone(),
+        };
+        drop(output);
+        if interrupted() {
+            return Err(Interrupted.into());
+        }
+        Ok(finished)
+    }
+
+    /// Asks its group to end, waits, and kills it when the grace is over. Answers whether it went by itself.
+    pub(crate) fn stop(&self) -> bool {
+        let mut output = lock(&self.shared.output);
+        if output.exited.is_some() {
+            return true;
+        }
+        let _ = rustix::process::kill_process_group(self.group, Signal::TERM);
+        let until = Instant::now() + GRACE;
+        while output.exited.is_none() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let _ = rustix::process::kill_process_group(self.group, Signal::KILL);
+                while output.exited.is_none() {
+                    output = self.shared.changed.wait(output).unwrap_or_else(PoisonError::into_inner);
+                }
+                return false;
+            }
+            output = self.shared.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// The error for a program that ended, or is not ready, with its last lines.
+    fn ended(&self) -> anyhow::Error {
+        if interrupted() {
+            return Interrupted.into();
+        }
+        let lines: Vec<String> = lock(&self.shared.output).lines.iter().cloned().collect();
+        anyhow!("last lines of {}:\n{}", self.name, last(&lines, 30))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// Its name in messages.
+    pub(crate) name: String,
+    /// Its exit status.
+    pub(crate) status: ExitStatus,
+    /// Its last lines.
+    pub(crate) tail: Vec<String>,
+    /// The file with all its lines.
+    pub(crate) log: Option<PathBuf>,
+    /// Programs of its group that were still there when it ended; they have been killed.
+    pub(crate) leftovers: Vec<String>,
+}
+
+impl Finished {
+    /// The error that says how it failed.
+    pub(crate) fn failure(&self) -> anyhow::Error {
+        let log = self.log.as_ref().map_or_else(String::new, |log| format!("\nall of it: {}", log.display()));
+        anyhow!("{} ended with {}\n{}{log}", self.name, self.status, last(&self.tail, 60))
+    }
+
+    /// All it printed: from the log when there is one, else its last lines.
+    pub(crate) fn text(&self) -> Result<String> {
+        match &self.log {
+            Some(log) => {
+                let bytes = std::fs::read(log).with_context(|| format!("reading {}", log.display()))?;
+                Ok(String::from_utf8_lossy(&bytes).into_owned())
+            }
+            None => Ok(self.tail.join("\n")),
+        }
+    }
+}
+
+fn last(lines: &[String], count: usize) -> String {
+    lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
+}
+
+/// The file of a program that is on this search path.
+pub(crate) fn find_program(name: &str, search_path: &OsStr) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::env::split_paths(search_path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0))
+}
+
+/// Fails with [`Interrupted`] when we were asked to end.
+pub(crate) fn check_interrupt() -> Result<()> {
+    if interrupted() { bail!(Interrupted) } else { Ok(()) }
+}
+
+/// The inherited search path.
+pub(crate) fn inherited_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! `cargo xtask test`: every check in order, each once, with its time and its count of tests. The first failure ends the
+//! run. What a step needs is built by an earlier one and never again.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::checkout::Checkout;
+use crate::processes::{Echo, Program, check_interrupt};
+use crate::progress::{duration, say};
+use crate::tally::{Runner, Tally};
+use crate::{tidy, tools, worker};
+
+/// The crates without I/O, which must also compile for the browser and the edge.
+const PURE: [&str; 3] = ["trunkline-shared", "trunkline-session", "trunkline-edge-core"];
+
+/// What a step works with.
+struct Bench {
+    checkout: Checkout,
+    verbose: bool,
+    /// Variables for every program: tools first on PATH, nothing that phones home or colours its output.
+    vars: Vec<(&'static str, OsString)>,
+    /// Numbers the log files.
+    programs: u32,
+}
+
+type Work = fn(&mut Bench) -> Result<Tally>;
+
+/// The steps by name, in order.
+const STEPS: &[(&str, Work)] = &[
+    ("tools", tools_step),
+    ("fmt", |bench| bench.check("fmt", bench.cargo(&["fmt", "--all", "--check"]))),
+    ("tidy", |bench| tidy::check(&bench.checkout).map(|()| Tally::default())),
+    ("clippy", |bench| {
+        bench.check("clippy", bench.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    }),
+    ("native", |bench| bench.count("native", Runner::Cargo, bench.cargo(&["test", "--workspace", "--no-fail-fast"]))),
+    ("pure-wasm", |bench| {
+        let packages = PURE.iter().flat_map(|package| ["-p", package]);
+        let check = bench.cargo(&["check", "--target", "wasm32-unknown-unknown"]).args(packages);
+        bench.check("pure-wasm", check)
+    }),
+    ("worker", worker_step),
+];
+
+/// One line of the table at the end.
+struct Row {
+    name: &'static str,
+    time: Duration,
+    tally: Tally,
+}
+
+/// Runs every step, or the one named, and prints the table. Fails at the first step that fails.
+pub(crate) fn test(checkout: &Checkout, only: Option<&str>, verbose: bool) -> Result<()> {
+    let chosen: Vec<_> = STEPS.iter().filter(|(name, _)| only.is_none_or(|wanted| wanted == *name)).collect();
+    if chosen.is_empty() {
+        let names: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
+        bail!("there is no step {}; there are: {}", only.unwrap_or_default(), names.join(", "));
+    }
+    let mut bench = Bench { checkout: checkout.clone(), verbose, vars: quiet_vars(checkout)?, programs: 0 };
+    let mut rows = Vec::new();
+    for (index, (name, work)) in chosen.iter().enumerate() {
+        check_interrupt()?;
+        say(&format!("▸ {}/{} {name}", index + 1, chosen.len()));
+        let started = Instant::now();
+        let result = work(&mut bench);
+        let time = started.elapsed();
+        match result {
+            Ok(tally) => {
+                say(&format!("✓ {name} ({})", duration(time)));
+                rows.push(Row { name, time, tally });
+            }
+            Err(error) => {
+                say(&format!("✗ {name} ({})", duration(time)));
+                print_table(&rows);
+                return Err(error.context(format!("step {name} failed")));
+            }
+        }
+    }
+    print_table(&rows);
+    let total: Tally = rows.iter().map(|row| row.tally).sum();
+    say(&format!("{} passed, {} failed", total.passed, total.failed));
+    Ok(())
+}
+
+fn print_table(rows: &[Row]) {
+    say("");
+    say(&format!("{:<14} {:>12} {:>8} {:>8}", "step", "time", "passed", "skipped"));
+    for row in rows {
+        let count = |number: u64| if number == 0 { String::new() } else { number.to_string() };
+        let (passed, skipped) = (count(row.tally.passed), count(row.tally.skipped));
+        say(&format!("{:<14} {:>12} {passed:>8} {skipped:>8}", row.name, duration(row.time)));
+    }
+    let total: Duration = rows.iter().map(|row| row.time).sum();
+    say(&format!("{:<14} {:>12}", "together", duration(total)));
+    say("");
+}
+
+/// Variables that make every program quiet, colourless and bound to this checkout's tools.
+pub(crate) fn quiet_vars(checkout: &Checkout) -> Result<Vec<(&'static str, OsString)>> {
+    let mut vars = vec![
+        ("PATH", checkout.search_path()?),
+        ("CARGO_TERM_COLOR", "never".into()),
+        ("CARGO_TERM_PROGRESS_WHEN", "never".into()),
+        ("NO_COLOR", "1".into()),
+    ];
+    vars.extend(WRANGLER_VARS.map(|(name, value)| (name, value.into())));
+    Ok(vars)
+}
+
+/// wrangler without telemetry, update notices, sample fetches and log files in the home folder.
+pub(crate) const WRANGLER_VARS: [(&str, &str); 5] = [
+    ("WRANGLER_SEND_METRICS", "false"),
+    ("WRANGLER_SEND_ERROR_REPORTS", "false"),
+    ("CLOUDFLARE_CF_FETCH_ENABLED", "false"),
+    ("WRANGLER_HIDE_BANNER", "true"),
+    ("WRANGLER_WRITE_LOGS", "false"),
+];
+
+impl Bench {
+    fn program(&self, file: impl AsRef<std::ffi::OsStr>) -> Program {
+        Program::new(file).dir(self.checkout.root()).envs(self.vars.iter().map(|(name, value)| (*name, value)))
+    }
+
+    fn cargo(&self, args: &[&str]) -> Program {
+        // Where cargo ran *us*: meant for us alone, and some build scripts look at it.
+        self.program("cargo").args(args).env_remove("CARGO_MANIFEST_DIR")
+    }
+
+    fn npm(&self, script: &str) -> Program {
+        self.program("npm").args(["run", "--silent", script])
+    }
+
+    fn log(&mut self, name: &str) -> PathBuf {
+        self.programs += 1;
+        self.checkout.target().join(format!("logs/test-{:02}-{name}.log", self.programs))
+    }
+
+    /// Runs a program that passes or fails as a whole.
+    fn check(&mut self, name: &str, program: Program) -> Result<Tally> {
+        self.finish(name, program)?;
+        Ok(Tally::default())
+    }
+
+    /// Runs a test runner; one that ran nothing has failed.
+    fn count(&mut self, name: &str, runner: Runner, program: Program) -> Result<Tally> {
+        let output = self.finish(name, program)?;
+        let tally = runner.count(&output);
+        ensure!(tally.failed == 0, "{name}: {} tests failed, though the runner ended well", tally.failed);
+        ensure!(tally.passed > 0, "{name}: the runner ended well without naming a single test");
+        Ok(tally)
+    }
+
+    fn finish(&mut self, name: &str, program: Program) -> Result<String> {
+        let log = self.log(name);
+        let echo = if self.verbose { Echo::Lines } else { Echo::Silent };
+        let finished = program.named(name).log(log).echo(echo).succeed()?;
+        ensure!(
+            finished.leftovers.is_empty(),
+            "{name} left programs running, which have now been killed: {}",
+            finished.leftovers.join(", ")
+        );
+        finished.text()
+    }
+}
+
+fn tools_step(bench: &mut Bench) -> Result<Tally> {
+    tools::for_building(&bench.checkout)?;
+    let judge = tools::judges(&bench.checkout)?;
+    bench.vars.push(("JUDGE_PYTHON", judge.into()));
+    bench.vars.push(("CHROMIUM", tools::chromium()?.into()));
+    Ok(Tally::default())
+}
+
+/// The release Worker, bundled as a deploy would: from here on wrangler takes it as it is.
+fn worker_step(bench: &mut Bench) -> Result<Tally> {
+    worker::build(&bench.checkout, worker::Build::Release, Echo::Silent)?;
+    bench.vars.push(("EDGE_PREBUILT", "1".into()));
+    let dry_run = bench.program("wrangler").args(["deploy", "--dry-run", "--outdir", "dist/edge"]);
+    let output = bench.finish("deploy-dry-run", dry_run)?;
+    let size = output.lines().find(|line| line.starts_with("Total Upload:")).context("wrangler names no size")?;
+    say(&format!("  {size}"));
+    Ok(Tally::default())
+}
