@@ -262,6 +262,7 @@ impl Program {
             let _ = rustix::process::waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
             let leftovers = survivors(group, Duration::from_secs(2));
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
+            survivors(group, Duration::from_secs(2));
             // A status that cannot be read counts as a failure.
             let status = child.wait().unwrap_or_else(|_| ExitStatus::from_raw(1 << 8));
             lock(&GROUPS.0).alive.retain(|other| *other != group);
@@ -308,7 +309,7 @@ fn survivors(group: Pid, patience: Duration) -> Vec<String> {
     let until = Instant::now() + patience;
     loop {
         let names = members(group);
-        if names.is_empty() || Instant::now() >= until || interrupted() {
+        if names.is_empty() || Instant::now() >= until {
             return names;
         }
         std::thread::sleep(LOOK_EVERY);
