@@ -8,6 +8,7 @@ mod steps;
 mod tally;
 mod tidy;
 mod tools;
+mod types;
 mod worker;
 
 use std::process::ExitCode;
@@ -39,6 +40,12 @@ enum Verb {
     },
     /// Check the layout: layers, purity, secrets, file sizes, words.
     Tidy,
+    /// Write the console's TypeScript types from the shared crate.
+    GenTypes {
+        /// Write nothing; fail when the file is stale.
+        #[arg(long)]
+        check: bool,
+    },
     /// Build the Worker into edge-worker/build; wrangler calls this.
     Worker {
         /// Quick and unoptimised (the choice under `wrangler dev`).
@@ -67,6 +74,7 @@ fn run(arguments: Arguments) -> Result<()> {
     match arguments.verb {
         Verb::Test { only, verbose } => steps::test(&checkout, only.as_deref(), verbose),
         Verb::Tidy => tidy::check(&checkout),
+        Verb::GenTypes { check } => types::generate(&checkout, check),
         Verb::Worker { dev } => {
             let command = std::env::var("WRANGLER_COMMAND").ok();
             worker::build(&checkout, worker::Build::wanted(dev, command.as_deref()), Echo::Lines)
