@@ -2,6 +2,7 @@
 //! line and the way a run ends stand here; each verb has a module.
 
 mod checkout;
+mod ports;
 mod processes;
 mod progress;
 mod steps;

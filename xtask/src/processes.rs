@@ -1,128 +1,30 @@
 //! Programs that we start: each in a process group of its own, its output kept, stopped by SIGTERM to the whole group
 //! and waited for. Ctrl-C and SIGTERM to us stop them all. Which programs, and what their output means, is not known here.
 
-use std::collections::VecDeque;
+mod groups;
+mod output;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use self::groups::{GROUPS, lock, survivors};
+use self::output::{Shared, pump};
+
+pub(crate) use self::groups::{Interrupted, check_interrupt, interrupted, stop_all_on_signals, wait_for_interrupt};
+pub(crate) use self::output::Echo;
 
 /// How long a group may take to end after SIGTERM before it is killed: wrangler needs one to three seconds.
 const GRACE: Duration = Duration::from_secs(15);
-/// Lines of output that are kept in memory for messages; the log file has them all.
-const KEPT_LINES: usize = 400;
 /// How often a fact that nobody announces (a port, a process table) is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The groups that are alive now, and whether we were asked to end.
-#[derive(Default)]
-struct Groups {
-    alive: Vec<Pid>,
-    interrupted: bool,
-}
-
-static GROUPS: LazyLock<(Mutex<Groups>, Condvar)> = LazyLock::new(Default::default);
-
-/// We were asked to end: every group has been told to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("interrupted")]
-pub(crate) struct Interrupted;
-
-/// Makes SIGINT, SIGTERM and SIGHUP stop every group. The program then ends by itself, since everything that it waits
-/// for has ended; a second signal kills what is left and ends at once.
-pub(crate) fn stop_all_on_signals() -> Result<()> {
-    let mut signals =
-        signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]).context("listening for signals")?;
-    std::thread::spawn(move || {
-        let mut seen = 0;
-        for _signal in signals.forever() {
-            seen += 1;
-            let mut groups = lock(&GROUPS.0);
-            groups.interrupted = true;
-            let signal = if seen == 1 { Signal::TERM } else { Signal::KILL };
-            for group in &groups.alive {
-                // A group that has just ended is what we want.
-                let _ = rustix::process::kill_process_group(*group, signal);
-            }
-            GROUPS.1.notify_all();
-            if seen > 1 {
-                std::process::exit(130);
-            }
-        }
-    });
-    Ok(())
-}
-
-/// Whether we were asked to end.
-pub(crate) fn interrupted() -> bool {
-    lock(&GROUPS.0).interrupted
-}
-
-/// Waits until we are asked to end.
-pub(crate) fn wait_for_interrupt() {
-    let mut groups = lock(&GROUPS.0);
-    while !groups.interrupted {
-        groups = GROUPS.1.wait(groups).unwrap_or_else(PoisonError::into_inner);
-    }
-}
-
-/// A port of the loopback interface that was free a moment ago, for a program that must be told its port.
-pub(crate) fn reserve_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0)).context("no free port")?.local_addr()?.port())
-}
-
-/// Several such ports, all different.
-pub(crate) fn reserve_ports<const N: usize>() -> Result<[u16; N]> {
-    let mut held = Vec::with_capacity(N);
-    let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
-    }
-    Ok(ports)
-}
-
-/// What a program printed so far, both streams in order of arrival.
-#[derive(Default)]
-struct Output {
-    lines: VecDeque<String>,
-    /// Lines that have been dropped from the front of `lines`.
-    dropped: usize,
-    /// Streams that are still open.
-    open: u8,
-    exited: Option<ExitStatus>,
-    leftovers: Vec<String>,
-}
-
-/// The output of one program with those who wait for it.
-#[derive(Default)]
-struct Shared {
-    output: Mutex<Output>,
-    changed: Condvar,
-}
-
-/// What becomes of the lines a program prints, besides being kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Echo {
-    /// Nothing.
-    Silent,
-    /// Printed to our standard output as they are.
-    Lines,
-}
 
 /// A program to start.
 #[derive(Debug)]
@@ -274,65 +176,6 @@ impl Program {
         });
         Ok(Running { name: self.name, group, shared, log: self.log, seen: 0 })
     }
-}
-
-/// Copies one stream line by line until it ends.
-fn pump(stream: impl std::io::Read + Send + 'static, shared: Arc<Shared>, log: Option<Arc<Mutex<File>>>, echo: Echo) {
-    std::thread::spawn(move || {
-        let mut reader = BufReader::new(stream);
-        let mut bytes = Vec::new();
-        while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
-            let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
-            bytes.clear();
-            if let Some(log) = &log {
-                // The log is a convenience: a full disk must not end the program that writes.
-                let _ = writeln!(lock(log), "{line}");
-            }
-            if echo == Echo::Lines {
-                let _ = writeln!(std::io::stdout(), "{line}");
-            }
-            let mut output = lock(&shared.output);
-            output.lines.push_back(line);
-            if output.lines.len() > KEPT_LINES {
-                output.lines.pop_front();
-                output.dropped += 1;
-            }
-            shared.changed.notify_all();
-        }
-        lock(&shared.output).open -= 1;
-        shared.changed.notify_all();
-    });
-}
-
-/// The programs of a group that outlive its leader, given a moment to end by themselves. Known on Linux only.
-fn survivors(group: Pid, patience: Duration) -> Vec<String> {
-    let until = Instant::now() + patience;
-    loop {
-        let names = members(group);
-        if names.is_empty() || Instant::now() >= until {
-            return names;
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
-}
-
-/// The living members of a group besides its leader, by name, from the process table.
-fn members(group: Pid) -> Vec<String> {
-    let mut names = Vec::new();
-    let Ok(entries) = std::fs::read_dir("/proc") else { return names };
-    for entry in entries.flatten() {
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
-        // "pid (name) state parent group …"; the name may itself contain parentheses and spaces.
-        let Some((head, tail)) = stat.rsplit_once(") ") else { continue };
-        let Some((pid, name)) = head.split_once(" (") else { continue };
-        let mut fields = tail.split(' ');
-        let (state, _parent, of_group) = (fields.next(), fields.next(), fields.next());
-        let is_member = of_group.and_then(|id| id.parse().ok()) == Some(group.as_raw_nonzero().get());
-        if is_member && state != Some("Z") && pid.parse() != Ok(group.as_raw_nonzero().get()) {
-            names.push(name.to_owned());
-        }
-    }
-    names
 }
 
 /// A program that was started. Dropping it stops it and waits for its end.
@@ -511,11 +354,6 @@ pub(crate) fn find_program(name: &str, search_path: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(search_path)
         .map(|folder| folder.join(name))
         .find(|file| file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0))
-}
-
-/// Fails with [`Interrupted`] when we were asked to end.
-pub(crate) fn check_interrupt() -> Result<()> {
-    if interrupted() { bail!(Interrupted) } else { Ok(()) }
 }
 
 /// The inherited search path.

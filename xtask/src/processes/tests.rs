@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::{Program, Running, find_program, inherited_path, reserve_ports};
+use super::{Program, Running, find_program, inherited_path};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -103,15 +103,6 @@ fn a_variable_can_be_kept_from_a_program() {
     assert_eq!(finished.tail, ["[none]"]);
     let finished = shell("echo \"[${CARGO_MANIFEST_DIR-none}]\"").bare_env().succeed().expect("ends");
     assert_eq!(finished.tail, ["[none]"]);
-}
-
-#[test]
-fn reserved_ports_differ_and_can_be_bound() {
-    let ports = reserve_ports::<4>().expect("ports");
-    let mut distinct = ports.to_vec();
-    distinct.sort_unstable();
-    distinct.dedup();
-    assert_eq!(distinct.len(), 4);
 }
 
 #[test]
