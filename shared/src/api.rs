@@ -4,7 +4,6 @@
 use crate::agent::Agent;
 use crate::call::{CallState, Direction, Termination};
 use crate::ids::{AgentId, CallId, CallSid, Party, PhoneNumber};
-use crate::time::UnixMillis;
 use crate::transcript::TranscriptLine;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
