@@ -119,7 +119,7 @@ fn shorten(text: &str, heard: u32, received: u32) -> &str {
     if limit >= text.len() {
         return text;
     }
-    let end = text.char_indices().filter(|(at, c)| *at <= limit && c.is_whitespace()).map(|(at, _)| at).last();
+    let end = text.char_indices().filter(|(at, c)| *at <= limit && c.is_whitespace()).map(|(at, _)| at).next_back();
     end.and_then(|at| text.get(..at)).unwrap_or_default().trim_end()
 }
 
