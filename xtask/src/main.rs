@@ -2,9 +2,13 @@
 //! line and the way a run ends stand here; each verb has a module.
 
 mod checkout;
+mod demo;
+mod dev;
+mod keys;
 mod ports;
 mod processes;
 mod progress;
+mod stack;
 mod steps;
 mod tally;
 mod tidy;
@@ -30,6 +34,24 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Build and start everything on this machine and let a simulated person call.
+    Demo {
+        /// End after the call; the exit status is its verdict.
+        #[arg(long)]
+        once: bool,
+        /// Which call: a file of simulator/scenarios, without its ending.
+        #[arg(long, value_name = "NAME", default_value = "first-call")]
+        scenario: String,
+    },
+    /// The same without the simulated call, with real keys from .dev.vars and .env.
+    Dev {
+        /// The Worker's port.
+        #[arg(long, default_value_t = 8787)]
+        port: u16,
+        /// The media node's port.
+        #[arg(long, default_value_t = 8080)]
+        node_port: u16,
+    },
     /// Every test: native, wasm, the real Worker, console, browser.
     Test {
         /// Only this step.
@@ -73,6 +95,8 @@ fn run(arguments: Arguments) -> Result<()> {
     processes::stop_all_on_signals()?;
     let checkout = Checkout::here()?;
     match arguments.verb {
+        Verb::Demo { once, scenario } => demo::run(&checkout, &scenario, once),
+        Verb::Dev { port, node_port } => dev::run(&checkout, port, node_port),
         Verb::Test { only, verbose } => steps::test(&checkout, only.as_deref(), verbose),
         Verb::Tidy => tidy::check(&checkout),
         Verb::GenTypes { check } => types::generate(&checkout, check),

@@ -153,10 +153,10 @@ impl Program {
         let shared = Arc::new(Shared::default());
         lock(&shared.output).open = 2;
         if let Some(stream) = child.stdout.take() {
-            pump(stream, Arc::clone(&shared), log.clone(), self.echo);
+            pump(stream, Arc::clone(&shared), log.clone(), self.echo, self.name.clone());
         }
         if let Some(stream) = child.stderr.take() {
-            pump(stream, Arc::clone(&shared), log, self.echo);
+            pump(stream, Arc::clone(&shared), log, self.echo, self.name.clone());
         }
         let watched = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -188,11 +188,6 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Its process id, which is also its group's.
-    pub(crate) fn id(&self) -> i32 {
-        self.group.as_raw_nonzero().get()
-    }
-
     /// Waits until it prints a line for which `wanted` answers something, looking only at lines not looked at before.
     /// Fails when it ends first, when `patience` is over or when we are interrupted.
     pub(crate) fn wait_for_line<T>(&mut self, patience: Duration, wanted: impl Fn(&str) -> Option<T>) -> Result<T> {
@@ -240,11 +235,6 @@ impl Running {
         }
     }
 
-    /// Whether it is still running.
-    pub(crate) fn is_running(&self) -> bool {
-        lock(&self.shared.output).exited.is_none()
-    }
-
     /// Waits for its end and for the end of its output.
     pub(crate) fn wait(self) -> Result<Finished> {
         let mut output = lock(&self.shared.output);
@@ -270,6 +260,22 @@ impl Running {
             return Err(Interrupted.into());
         }
         Ok(finished)
+    }
+
+    /// Waits for its end, but no longer than this; then it is stopped, which is an error.
+    pub(crate) fn wait_within(self, patience: Duration) -> Result<Finished> {
+        let until = Instant::now() + patience;
+        let mut output = lock(&self.shared.output);
+        while output.exited.is_none() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                drop(output);
+                return Err(self.ended().context(format!("{} did not end within {patience:?}", self.name)));
+            }
+            output = self.shared.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(output);
+        self.wait()
     }
 
     /// Asks its group to end, waits, and kills it when the grace is over. Answers whether it went by itself.

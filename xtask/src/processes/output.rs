@@ -5,11 +5,15 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::ExitStatus;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 use super::groups::lock;
+use crate::progress::say;
 
 /// Lines of output that are kept in memory for messages; the log file has them all.
 const KEPT_LINES: usize = 400;
+/// How often a long run shows a line.
+const PULSE: Duration = Duration::from_secs(10);
 
 /// What becomes of the lines a program prints, besides being kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub(crate) enum Echo {
     Silent,
     /// Printed to our standard output as they are.
     Lines,
+    /// One of them now and then, so that a long run is seen to move.
+    Pulse,
 }
 
 /// What a program printed so far, both streams in order of arrival.
@@ -50,10 +56,12 @@ pub(super) fn pump(
     shared: Arc<Shared>,
     log: Option<Arc<Mutex<File>>>,
     echo: Echo,
+    name: String,
 ) {
     std::thread::spawn(move || {
         let mut reader = BufReader::new(stream);
         let mut bytes = Vec::new();
+        let mut told = Instant::now();
         while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
             let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
             bytes.clear();
@@ -61,8 +69,15 @@ pub(super) fn pump(
                 // The log is a convenience: a full disk must not end the program that writes.
                 let _ = writeln!(lock(log), "{line}");
             }
-            if echo == Echo::Lines {
-                let _ = writeln!(std::io::stdout(), "{line}");
+            match echo {
+                Echo::Silent => {}
+                Echo::Lines => say(&line),
+                Echo::Pulse => {
+                    if told.elapsed() >= PULSE && !line.trim().is_empty() {
+                        say(&format!("  {name}: {}", line.trim()));
+                        told = Instant::now();
+                    }
+                }
             }
             let mut output = lock(&shared.output);
             output.lines.push_back(line);

@@ -73,7 +73,8 @@ pub(crate) fn violations(tree: &Tree) -> Vec<Violation> {
             continue;
         }
         let opening = opening(file);
-        if file.is(&[".rs"]) && !opening.contains("//!") {
+        // Tests beside the code are introduced by it.
+        if file.is(&[".rs"]) && !file.is(&["/tests.rs"]) && !opening.contains("//!") {
             found.push(Violation::at(&file.path, 1, "does not open with a paragraph that says what lives here"));
         }
         let length = file.lines().count();
