@@ -6,6 +6,7 @@
 pub mod player;
 pub mod signature;
 pub mod stream;
+pub mod twiml;
 
 use std::time::Duration;
 
