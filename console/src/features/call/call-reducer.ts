@@ -4,7 +4,6 @@
 
 import type {
   AgentId,
-  CallFact,
   CallId,
   CallSid,
   CallSnapshot,
@@ -15,6 +14,7 @@ import type {
   ServerMessage,
   Speaker,
   StampedFact,
+  TranscriptLine,
 } from "../../api/types.gen.ts";
 import { joinEvent, NO_STATE } from "./call-state.ts";
 import { foldLine, itemKey, type Lines } from "./transcript.ts";
@@ -126,61 +126,68 @@ function takeSnapshot(view: CallView, call: CallSnapshot): CallView {
 }
 
 function takeFacts(view: CallView, facts: readonly StampedFact[]): CallView {
+  const fresh = facts.filter(({ seq }) => seq > view.seq);
   // An empty batch is the room's word that a resumed watch has missed nothing.
-  let next: CallView = facts.length === 0 && view.gap ? { ...view, gap: false } : view;
-  for (const stamped of facts) {
-    if (stamped.seq <= next.seq) continue;
-    if (stamped.seq !== next.seq + 1) return { ...next, gap: true };
-    next = takeFact(next, stamped);
-  }
-  return next;
-}
-
-function takeFact(view: CallView, stamped: StampedFact): CallView {
-  const { fact, seq } = stamped;
-  const next = { ...view, seq, gap: false, lines: foldLine(view.lines, fact) };
-  if (!isLine(fact)) next.happenings = [...view.happenings, stamped];
-  switch (fact.type) {
-    case "opened":
-      next.direction = fact.direction;
-      next.from = fact.from;
-      next.to = fact.to;
-      next.agent = fact.agent;
-      next.openedAt ??= stamped.at;
-      break;
-    case "bound":
-      next.callSid = fact.callSid;
-      break;
-    case "life":
-      next.state = joinEvent(view.state, fact.event);
-      break;
-    case "owner":
-      if (fact.epoch >= view.epoch) {
-        next.node = fact.node;
-        next.epoch = fact.epoch;
-      }
-      break;
-    case "node": {
-      const event = fact.event;
-      if (event.kind === "said") next.live = without(view.live, itemKey(fact.epoch, event.item));
-      if (event.kind === "barged_in") {
-        next.bargeIns = new Map(view.bargeIns).set(itemKey(fact.epoch, event.item), event.heardMs);
-      }
+  if (fresh.length === 0) return view.gap && facts.length === 0 ? { ...view, gap: false } : view;
+  // Copied once per batch: a long call may come back as thousands of facts.
+  const draft: Draft = {
+    ...view,
+    lines: new Map(view.lines),
+    live: new Map(view.live),
+    bargeIns: new Map(view.bargeIns),
+    happenings: [...view.happenings],
+  };
+  for (const stamped of fresh) {
+    if (stamped.seq <= draft.seq) continue;
+    if (stamped.seq !== draft.seq + 1) {
+      draft.gap = true;
       break;
     }
-    case "transcribed":
-      next.live = without(view.live, `${fact.transcriptionSid}:${fact.track}:${fact.sequence}`);
-      break;
+    takeFact(draft, stamped);
   }
-  return next;
+  return draft;
 }
 
-const isLine = (fact: CallFact): boolean =>
-  fact.type === "transcribed" || (fact.type === "node" && (fact.event.kind === "said" || fact.event.kind === "heard"));
+interface Draft extends CallView {
+  lines: Map<string, TranscriptLine>;
+  live: Map<string, LiveLine>;
+  bargeIns: Map<string, number>;
+  happenings: StampedFact[];
+}
 
-function without(live: CallView["live"], key: string): CallView["live"] {
-  if (!live.has(key)) return live;
-  const next = new Map(live);
-  next.delete(key);
-  return next;
+function takeFact(draft: Draft, stamped: StampedFact): void {
+  const { fact } = stamped;
+  draft.seq = stamped.seq;
+  draft.gap = false;
+  const line = foldLine(draft.lines, fact);
+  if (line === undefined) draft.happenings.push(stamped);
+  else if (line.text !== "") draft.live.delete(line.key);
+  switch (fact.type) {
+    case "opened":
+      draft.direction = fact.direction;
+      draft.from = fact.from;
+      draft.to = fact.to;
+      draft.agent = fact.agent;
+      draft.openedAt ??= stamped.at;
+      break;
+    case "bound":
+      draft.callSid = fact.callSid;
+      break;
+    case "life":
+      draft.state = joinEvent(draft.state, fact.event);
+      break;
+    case "owner":
+      if (fact.epoch >= draft.epoch) {
+        draft.node = fact.node;
+        draft.epoch = fact.epoch;
+      }
+      break;
+    case "node":
+      if (fact.event.kind === "barged_in") {
+        draft.bargeIns.set(itemKey(fact.epoch, fact.event.item), fact.event.heardMs);
+      }
+      break;
+    case "transcribed":
+      break;
+  }
 }

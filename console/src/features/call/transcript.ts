@@ -49,10 +49,10 @@ function moreHeard(a: HeardPart | null, b: HeardPart): HeardPart {
   return order >= 0 ? a : b;
 }
 
-/** The lines with the fact taken in; the same object when it says nothing about the transcript. */
-export function foldLine(lines: Lines, fact: CallFact): Lines {
+/** Takes the fact into `lines`; gives the line that it is about, or nothing when it says nothing about the transcript. */
+export function foldLine(lines: Map<string, TranscriptLine>, fact: CallFact): TranscriptLine | undefined {
   const found = read(fact);
-  if (found === undefined) return lines;
+  if (found === undefined) return undefined;
   const [key, change] = found;
   const line: TranscriptLine = lines.get(key) ?? {
     key,
@@ -70,7 +70,8 @@ export function foldLine(lines: Lines, fact: CallFact): Lines {
           startedAt: Math.min(line.startedAt, change.startedAt),
           text: compareText(change.text, line.text) > 0 ? change.text : line.text,
         };
-  return new Map(lines).set(key, next);
+  lines.set(key, next);
+  return next;
 }
 
 type Place =
