@@ -8,6 +8,7 @@ mod keys;
 mod ports;
 mod processes;
 mod progress;
+mod setup;
 mod stack;
 mod steps;
 mod tally;
@@ -61,6 +62,8 @@ enum Verb {
         #[arg(long, short)]
         verbose: bool,
     },
+    /// Create once what a deployment needs: database, bucket, queues, keys, Fly app, TwiML App, number.
+    Setup(setup::Options),
     /// Check the layout: layers, purity, secrets, file sizes, words.
     Tidy,
     /// Write the console's TypeScript types from the shared crate.
@@ -85,7 +88,10 @@ fn main() -> ExitCode {
             ExitCode::from(130)
         }
         Err(error) => {
-            eprintln!("error: {error:?}");
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -98,6 +104,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Verb::Demo { once, scenario } => demo::run(&checkout, &scenario, once),
         Verb::Dev { port, node_port } => dev::run(&checkout, port, node_port),
         Verb::Test { only, verbose } => steps::test(&checkout, only.as_deref(), verbose),
+        Verb::Setup(options) => setup::run(&checkout, &options),
         Verb::Tidy => tidy::check(&checkout),
         Verb::GenTypes { check } => types::generate(&checkout, check),
         Verb::Worker { dev } => {

@@ -6,6 +6,7 @@ mod output;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -33,6 +34,7 @@ pub(crate) struct Program {
     command: Command,
     echo: Echo,
     log: Option<PathBuf>,
+    input: Option<String>,
 }
 
 impl Program {
@@ -40,7 +42,7 @@ impl Program {
     pub(crate) fn new(file: impl AsRef<OsStr>) -> Self {
         let file = file.as_ref();
         let name = Path::new(file).file_name().unwrap_or(file).to_string_lossy().into_owned();
-        Self { name, command: Command::new(file), echo: Echo::Silent, log: None }
+        Self { name, command: Command::new(file), echo: Echo::Silent, log: None, input: None }
     }
 
     /// Another name for messages.
@@ -102,6 +104,12 @@ impl Program {
         self
     }
 
+    /// A short text for its standard input, which is otherwise empty. For secrets, which no command line may show.
+    pub(crate) fn input(mut self, text: String) -> Self {
+        self.input = Some(text);
+        self
+    }
+
     /// What becomes of its lines.
     pub(crate) fn echo(mut self, echo: Echo) -> Self {
         self.echo = echo;
@@ -138,7 +146,8 @@ impl Program {
             }
             None => None,
         };
-        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
+        self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let (mut child, group) = {
             // Under the lock, so that a signal either finds this group in the list or keeps it from starting.
             let mut groups = lock(&GROUPS.0);
@@ -152,6 +161,10 @@ impl Program {
         };
         let shared = Arc::new(Shared::default());
         lock(&shared.output).open = 2;
+        if let (Some(mut stdin), Some(text)) = (child.stdin.take(), self.input.take()) {
+            // A program that does not read its input says itself what it misses.
+            std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+        }
         if let Some(stream) = child.stdout.take() {
             pump(stream, Arc::clone(&shared), log.clone(), self.echo, self.name.clone());
         }
@@ -174,7 +187,7 @@ impl Program {
             output.leftovers = leftovers;
             watched.changed.notify_all();
         });
-        Ok(Running { name: self.name, group, shared, log: self.log, seen: 0 })
+        Ok(Running { name: self.name, group, shared, log: self.log, seen: 0, echo: self.echo })
     }
 }
 
@@ -185,6 +198,7 @@ pub(crate) struct Running {
     shared: Arc<Shared>,
     log: Option<PathBuf>,
     seen: usize,
+    echo: Echo,
 }
 
 impl Running {
@@ -253,6 +267,7 @@ impl Running {
             status,
             tail: output.lines.iter().cloned().collect(),
             log: self.log.clone(),
+            was_shown: self.echo == Echo::Lines,
             leftovers: output.leftovers.clone(),
         };
         drop(output);
@@ -327,6 +342,8 @@ pub(crate) struct Finished {
     pub(crate) tail: Vec<String>,
     /// The file with all its lines.
     pub(crate) log: Option<PathBuf>,
+    /// Whether the person has seen its lines already.
+    was_shown: bool,
     /// Programs of its group that were still there when it ended; they have been killed.
     pub(crate) leftovers: Vec<String>,
 }
@@ -334,8 +351,9 @@ pub(crate) struct Finished {
 impl Finished {
     /// The error that says how it failed.
     pub(crate) fn failure(&self) -> anyhow::Error {
-        let log = self.log.as_ref().map_or_else(String::new, |log| format!("\nall of it: {}", log.display()));
-        anyhow!("{} ended with {}\n{}{log}", self.name, self.status, last(&self.tail, 60))
+        let log = self.log.as_ref().map_or_else(String::new, |log| format!("\nall it printed: {}", log.display()));
+        let lines = if self.was_shown { String::new() } else { format!("\n{}", last(&self.tail, 60)) };
+        anyhow!("{} ended with {}{lines}{log}", self.name, self.status)
     }
 
     /// All it printed: from the log when there is one, else its last lines.

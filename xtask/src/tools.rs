@@ -34,7 +34,7 @@ pub(crate) fn for_building(checkout: &Checkout) -> Result<Edge> {
 }
 
 /// Sees to the Rust side of the Worker's build.
-pub(crate) fn edge(checkout: &Checkout) -> Result<Edge> {
+fn edge(checkout: &Checkout) -> Result<Edge> {
     wasm_target()?;
     let worker_build = cargo_tool(checkout, "worker-build", "worker-build", WORKER_BUILD)?;
     let bindgen = checkout.locked_version("wasm-bindgen")?;

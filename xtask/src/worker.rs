@@ -47,7 +47,7 @@ pub(crate) fn build(checkout: &Checkout, build: Build, echo: Echo) -> Result<()>
         ensure!(bundle.join("index.js").is_file(), "EDGE_PREBUILT is set, but {} has no bundle", bundle.display());
         return Ok(());
     }
-    let edge = tools::edge(checkout)?;
+    let edge = tools::for_building(checkout)?;
     Program::new(&edge.worker_build)
         .arg(CRATE)
         .args(build.arguments())

@@ -97,6 +97,13 @@ fn lines_printed_before_anyone_waited_are_found() {
 }
 
 #[test]
+fn a_secret_goes_in_by_the_input() {
+    let finished = shell("read word; echo got $word").input("secret\n".to_owned()).succeed().expect("ends well");
+    assert_eq!(finished.tail, ["got secret"]);
+    assert_eq!(shell("cat").succeed().expect("an empty input").tail, Vec::<String>::new());
+}
+
+#[test]
 fn a_variable_can_be_kept_from_a_program() {
     let finished = shell("echo \"[${SECRET-none}]\"").env("SECRET", "x").env_remove("SECRET").succeed().expect("ends");
     assert_eq!(finished.tail, ["[none]"]);
