@@ -200,5 +200,5 @@ export class Edge extends Client {
   }
 }
 
-/** The one Switchboard's name. */
-const SWITCHBOARD = "switchboard";
+/** The object with the live index; another of its class hashes passwords. */
+const SWITCHBOARD = "main";
