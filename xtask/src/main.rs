@@ -23,7 +23,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::checkout::Checkout;
-use crate::processes::{Echo, Interrupted};
+use crate::processes::Interrupted;
 
 /// Builds, runs and checks Trunkline.
 #[derive(Debug, Parser)]
@@ -107,9 +107,6 @@ fn run(arguments: Arguments) -> Result<()> {
         Verb::Setup(options) => setup::run(&checkout, &options),
         Verb::Tidy => tidy::check(&checkout),
         Verb::GenTypes { check } => types::generate(&checkout, check),
-        Verb::Worker { dev } => {
-            let command = std::env::var("WRANGLER_COMMAND").ok();
-            worker::build(&checkout, worker::Build::wanted(dev, command.as_deref()), Echo::Lines)
-        }
+        Verb::Worker { dev } => worker::build_for_wrangler(&checkout, dev),
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::checkout::Checkout;
 use crate::processes::{Echo, Program};
 use crate::progress::{say, size};
-use crate::tools;
+use crate::{stack, tools};
 
 /// The crate whose build folder wrangler bundles.
 const CRATE: &str = "edge-worker";
@@ -38,12 +38,26 @@ impl Build {
     }
 }
 
+/// Builds what wrangler asks for: before a deploy the console as well, since wrangler uploads its pages.
+pub(crate) fn build_for_wrangler(checkout: &Checkout, asked_dev: bool) -> Result<()> {
+    let command = std::env::var("WRANGLER_COMMAND").ok();
+    build(checkout, Build::wanted(asked_dev, command.as_deref()), Echo::Lines)?;
+    if command.as_deref() == Some("deploy") && !is_prebuilt() {
+        stack::console(checkout)?;
+    }
+    Ok(())
+}
+
+fn is_prebuilt() -> bool {
+    std::env::var_os("EDGE_PREBUILT").is_some_and(|value| !value.is_empty())
+}
+
 /// Builds the Worker into `edge-worker/build`, unless the caller has said with `EDGE_PREBUILT` that it is there.
 pub(crate) fn build(checkout: &Checkout, build: Build, echo: Echo) -> Result<()> {
     // wrangler refuses to start without the folder of its assets; an empty one means a Worker without a console.
     std::fs::create_dir_all(checkout.path("console/dist"))?;
     let bundle = checkout.path(CRATE).join("build");
-    if std::env::var_os("EDGE_PREBUILT").is_some_and(|value| !value.is_empty()) {
+    if is_prebuilt() {
         ensure!(bundle.join("index.js").is_file(), "EDGE_PREBUILT is set, but {} has no bundle", bundle.display());
         return Ok(());
     }
