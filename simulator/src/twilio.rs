@@ -3,7 +3,10 @@
 //! mistake in them shows. What people say on the telephone is [`crate::caller`]'s, and how a test run is put together
 //! [`crate::world`]'s.
 
+pub mod call;
+pub mod network;
 pub mod player;
+pub mod sids;
 pub mod signature;
 pub mod stream;
 pub mod twiml;
