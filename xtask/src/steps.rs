@@ -11,7 +11,7 @@ use crate::checkout::Checkout;
 use crate::processes::{Echo, Program, check_interrupt};
 use crate::progress::{duration, say};
 use crate::tally::{Runner, Tally};
-use crate::{tidy, tools, worker};
+use crate::{stack, tidy, tools, types, worker};
 
 /// The crates without I/O, which must also compile for the browser and the edge.
 const PURE: [&str; 3] = ["trunkline-shared", "trunkline-session", "trunkline-edge-core"];
@@ -42,7 +42,24 @@ const STEPS: &[(&str, Work)] = &[
         let check = bench.cargo(&["check", "--target", "wasm32-unknown-unknown"]).args(packages);
         bench.check("pure-wasm", check)
     }),
+    ("types", |bench| types::generate(&bench.checkout, true).map(|()| Tally::default())),
+    ("console", console_step),
     ("worker", worker_step),
+    ("edge", |bench| {
+        let tests = bench.program("node").args(["--test", "edge-worker/e2e/*.test.mjs"]);
+        bench.count("edge", Runner::Node, tests)
+    }),
+    ("judges", |bench| {
+        let tests = bench.program("node").args(["--test", "edge-worker/e2e/judges/*.test.mjs"]);
+        bench.count("judges", Runner::Node, tests)
+    }),
+    ("release", |bench| stack::native(&bench.checkout).map(|()| Tally::default())),
+    ("demo", |bench| {
+        // Built by the steps before; this looks again, which takes a second or two.
+        let demo = bench.program(std::env::current_exe()?).args(["demo", "--once"]).named("demo");
+        bench.check("demo", demo)
+    }),
+    ("browser", |bench| bench.count("browser", Runner::Node, bench.npm("console:browser"))),
 ];
 
 /// One line of the table at the end.
@@ -174,6 +191,14 @@ fn tools_step(bench: &mut Bench) -> Result<Tally> {
     Ok(Tally::default())
 }
 
+/// The console: its types, its tests, and the pages that the Worker will serve.
+fn console_step(bench: &mut Bench) -> Result<Tally> {
+    bench.check("console-types", bench.npm("console:types"))?;
+    let tally = bench.count("console-tests", Runner::Vitest, bench.npm("console:test"))?;
+    bench.check("console-build", bench.npm("console:build"))?;
+    Ok(tally)
+}
+
 /// The release Worker, bundled as a deploy would: from here on wrangler takes it as it is.
 fn worker_step(bench: &mut Bench) -> Result<Tally> {
     worker::build(&bench.checkout, worker::Build::Release, Echo::Silent)?;
@@ -183,4 +208,45 @@ fn worker_step(bench: &mut Bench) -> Result<Tally> {
     let size = output.lines().find(|line| line.starts_with("Total Upload:")).context("wrangler names no size")?;
     say(&format!("  {size}"));
     Ok(Tally::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bench, STEPS, test};
+    use crate::checkout::Checkout;
+    use crate::processes::Program;
+    use crate::tally::{Runner, Tally};
+
+    fn bench(folder: &tempfile::TempDir) -> Bench {
+        Bench { checkout: Checkout::at(folder.path()), verbose: false, vars: Vec::new(), programs: 0 }
+    }
+
+    fn count(script: &str) -> Result<Tally, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = Program::new("sh").args(["-c", script]);
+        bench(&folder).count("tests", Runner::Cargo, program).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_runner_is_believed_only_with_tests_that_passed() {
+        let passed = "echo 'test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured'";
+        assert_eq!(count(passed), Ok(Tally { passed: 2, failed: 0, skipped: 1 }));
+        assert!(count("echo all is well").is_err_and(|error| error.contains("without naming a single test")));
+        let hidden = "echo 'test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured'";
+        assert!(count(hidden).is_err_and(|error| error.contains("1 tests failed")));
+        assert!(count(&format!("{passed}; exit 1")).is_err_and(|error| error.contains("exit status: 1")));
+    }
+
+    #[test]
+    fn a_runner_that_leaves_programs_behind_has_failed() {
+        let left = count("sleep 1000 & echo 'test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured'");
+        assert!(left.is_err_and(|error| error.contains("left programs running") && error.contains("sleep")));
+    }
+
+    #[test]
+    fn an_unknown_step_is_answered_with_the_known_ones() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = test(&Checkout::at(folder.path()), Some("nothing"), false).expect_err("unknown").to_string();
+        assert!(STEPS.iter().all(|(name, _)| error.contains(name)), "{error}");
+    }
 }
