@@ -71,11 +71,7 @@ struct Row {
 
 /// Runs every step, or the one named, and prints the table. Fails at the first step that fails.
 pub(crate) fn test(checkout: &Checkout, only: Option<&str>, verbose: bool) -> Result<()> {
-    let chosen: Vec<_> = STEPS.iter().filter(|(name, _)| only.is_none_or(|wanted| wanted == *name)).collect();
-    if chosen.is_empty() {
-        let names: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
-        bail!("there is no step {}; there are: {}", only.unwrap_or_default(), names.join(", "));
-    }
+    let chosen = chosen(only)?;
     let mut bench = Bench { checkout: checkout.clone(), verbose, vars: quiet_vars(checkout)?, programs: 0 };
     let mut rows = Vec::new();
     for (index, (name, work)) in chosen.iter().enumerate() {
@@ -100,6 +96,20 @@ pub(crate) fn test(checkout: &Checkout, only: Option<&str>, verbose: bool) -> Re
     let total: Tally = rows.iter().map(|row| row.tally).sum();
     say(&format!("{} passed, {} failed", total.passed, total.failed));
     Ok(())
+}
+
+/// All steps, or one with those that it cannot do without.
+fn chosen(only: Option<&str>) -> Result<Vec<&'static (&'static str, Work)>> {
+    let Some(only) = only else { return Ok(STEPS.iter().collect()) };
+    if STEPS.iter().all(|(name, _)| *name != only) {
+        let names: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
+        bail!("there is no step {only}; there are: {}", names.join(", "));
+    }
+    let needed: &[&str] = match only {
+        "edge" | "judges" => &["tools", "worker"],
+        _ => &["tools"],
+    };
+    Ok(STEPS.iter().filter(|(name, _)| *name == only || needed.contains(name)).collect())
 }
 
 fn print_table(rows: &[Row]) {
@@ -212,7 +222,7 @@ fn worker_step(bench: &mut Bench) -> Result<Tally> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bench, STEPS, test};
+    use super::{Bench, STEPS, chosen};
     use crate::checkout::Checkout;
     use crate::processes::Program;
     use crate::tally::{Runner, Tally};
@@ -245,8 +255,15 @@ mod tests {
 
     #[test]
     fn an_unknown_step_is_answered_with_the_known_ones() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let error = test(&Checkout::at(folder.path()), Some("nothing"), false).expect_err("unknown").to_string();
+        let error = chosen(Some("nothing")).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(STEPS.iter().all(|(name, _)| error.contains(name)), "{error}");
+    }
+
+    #[test]
+    fn one_step_brings_what_it_needs() {
+        let names = |only| chosen(only).map(|steps| steps.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        assert_eq!(names(Some("edge")).expect("known"), ["tools", "worker", "edge"]);
+        assert_eq!(names(Some("tidy")).expect("known"), ["tools", "tidy"]);
+        assert_eq!(names(None).expect("all").len(), STEPS.len());
     }
 }
