@@ -39,6 +39,10 @@ fn edge(checkout: &Checkout) -> Result<Edge> {
     let worker_build = cargo_tool(checkout, "worker-build", "worker-build", WORKER_BUILD)?;
     let bindgen = checkout.locked_version("wasm-bindgen")?;
     let wasm_bindgen = cargo_tool(checkout, "wasm-bindgen-cli", "wasm-bindgen", &bindgen)?;
+    let leavings = checkout.tools().join("build");
+    if leavings.exists() {
+        std::fs::remove_dir_all(&leavings).context("removing what the tools were built in")?;
+    }
     Ok(Edge { worker_build, wasm_bindgen })
 }
 
