@@ -36,7 +36,7 @@ describe("a typed number", () => {
 
 it("moments name the day only when it is another", () => {
   const now = new Date(2026, 2, 4, 15, 0).getTime();
-  expect(moment(new Date(2026, 2, 4, 14, 5).getTime(), now)).toMatch(/^\D*2?:?\d?.*05/);
+  expect(moment(new Date(2026, 2, 4, 14, 5).getTime(), now)).toMatch(/05/);
   expect(moment(new Date(2026, 2, 4, 14, 5).getTime(), now)).not.toMatch(/Mar/);
   expect(moment(new Date(2026, 2, 3, 14, 5).getTime(), now)).toMatch(/Mar/);
   expect(moment(new Date(2026, 2, 3, 14, 5).getTime(), now)).not.toMatch(/2026/);
