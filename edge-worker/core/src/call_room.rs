@@ -218,6 +218,8 @@ pub struct Offer {
 pub enum Answer {
     /// With media.
     Media(Offer),
+    /// By dialling: the call has no agent, a browser makes it.
+    Dial,
     /// With a busy sentence: no node has room.
     NoCapacity,
     /// Not at all: the call is over, its media belongs to somebody, or the leg is another one.

@@ -20,6 +20,7 @@ pub mod call_room;
 pub mod config;
 pub mod event_stream;
 pub mod handlers;
+pub mod history;
 pub mod http;
 pub mod mirror;
 pub mod ports;

@@ -5,7 +5,7 @@
 use crate::ports::{Row, Sql, SqlFault, SqlValue};
 use shared::console_api::{CallFact, StampedFact};
 use shared::time::UnixMillis;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The store refused or holds something unreadable; nothing may be promised in this event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,12 +24,30 @@ impl From<SqlFault> for StoreFault {
     }
 }
 
+/// What is kept beside the facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// What was fixed when the room was opened; large, written once.
+    Brief,
+    /// Everything that changes.
+    Desk,
+}
+
+impl Page {
+    fn id(self) -> i64 {
+        match self {
+            Self::Brief => 1,
+            Self::Desk => 2,
+        }
+    }
+}
+
 /// A room's storage. Everything written in one event commits together.
 pub trait RoomStore {
-    /// The desk as last saved, JSON; none: the room was never opened.
-    fn desk(&self) -> Result<Option<String>, StoreFault>;
-    /// Saves the desk.
-    fn save(&mut self, desk: &str) -> Result<(), StoreFault>;
+    /// A page as last written, JSON; none: never written.
+    fn page(&self, page: Page) -> Result<Option<String>, StoreFault>;
+    /// Writes a page.
+    fn write(&mut self, page: Page, text: &str) -> Result<(), StoreFault>;
     /// Stores a fact under the next free `seq` that the caller knows. False: its source was stored before, nothing changed.
     fn append(&mut self, fact: &StampedFact, source: &str) -> Result<bool, StoreFault>;
     /// Facts after a `seq`, in order, at most `limit`.
@@ -39,12 +57,12 @@ pub trait RoomStore {
 /// The tables of a room's object; idempotent, run once per load.
 pub const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS facts (seq INTEGER PRIMARY KEY, source TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, fact TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS desk (id INTEGER PRIMARY KEY CHECK (id = 1), desk TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS pages (id INTEGER PRIMARY KEY, page TEXT NOT NULL)",
 ];
 
-const READ_DESK: &str = "SELECT desk FROM desk WHERE id = 1";
-const SAVE_DESK: &str =
-    "INSERT INTO desk (id, desk) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET desk = excluded.desk";
+const READ_PAGE: &str = "SELECT page FROM pages WHERE id = ?1";
+const WRITE_PAGE: &str =
+    "INSERT INTO pages (id, page) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET page = excluded.page";
 const APPEND: &str =
     "INSERT INTO facts (seq, source, at, fact) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (source) DO NOTHING RETURNING seq";
 const READ_FACTS: &str = "SELECT seq, at, fact FROM facts WHERE seq > ?1 ORDER BY seq LIMIT ?2";
@@ -64,13 +82,13 @@ impl<S: Sql> SqlRoomStore<S> {
 }
 
 impl<S: Sql> RoomStore for SqlRoomStore<S> {
-    fn desk(&self) -> Result<Option<String>, StoreFault> {
-        let rows = self.0.exec(READ_DESK, Vec::new())?;
-        Ok(rows.first().and_then(|row| row.text("desk")).map(str::to_owned))
+    fn page(&self, page: Page) -> Result<Option<String>, StoreFault> {
+        let rows = self.0.exec(READ_PAGE, vec![page.id().into()])?;
+        Ok(rows.first().and_then(|row| row.text("page")).map(str::to_owned))
     }
 
-    fn save(&mut self, desk: &str) -> Result<(), StoreFault> {
-        self.0.exec(SAVE_DESK, vec![desk.into()])?;
+    fn write(&mut self, page: Page, text: &str) -> Result<(), StoreFault> {
+        self.0.exec(WRITE_PAGE, vec![page.id().into(), text.into()])?;
         Ok(())
     }
 
@@ -94,18 +112,18 @@ fn read_fact(row: &Row) -> Option<StampedFact> {
 /// A room's storage in memory.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryRoomStore {
-    desk: Option<String>,
+    pages: BTreeMap<i64, String>,
     facts: Vec<StampedFact>,
     sources: BTreeSet<String>,
 }
 
 impl RoomStore for MemoryRoomStore {
-    fn desk(&self) -> Result<Option<String>, StoreFault> {
-        Ok(self.desk.clone())
+    fn page(&self, page: Page) -> Result<Option<String>, StoreFault> {
+        Ok(self.pages.get(&page.id()).cloned())
     }
 
-    fn save(&mut self, desk: &str) -> Result<(), StoreFault> {
-        self.desk = Some(desk.to_owned());
+    fn write(&mut self, page: Page, text: &str) -> Result<(), StoreFault> {
+        self.pages.insert(page.id(), text.to_owned());
         Ok(())
     }
 
