@@ -30,6 +30,15 @@ pub(super) struct Item {
     pub(super) audio: Option<ItemAudio>,
 }
 
+impl Item {
+    /// Sets a field of the first content part; an item that is still being spoken shows none.
+    pub(super) fn set_content(&mut self, name: &str, text: &str) {
+        if let Some(Value::Object(part)) = self.value.get_mut("content").and_then(|content| content.get_mut(0)) {
+            part.insert(name.to_owned(), json!(text));
+        }
+    }
+}
+
 /// The default conversation of a session.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Conversation {
@@ -119,7 +128,7 @@ impl Conversation {
             return Err(Refusal::new("invalid_value", message).at("audio_end_ms"));
         }
         audio.kept_ms = Some(audio_end_ms);
-        item.value["content"][0]["transcript"] = json!("");
+        item.set_content("transcript", "");
         Ok(())
     }
 }

@@ -5,11 +5,13 @@
 mod admission;
 mod client_event;
 mod detector;
+mod gallery;
 mod ids;
 mod input;
 mod items;
 mod options;
 mod record;
+pub mod rehearsal;
 mod response;
 mod schema;
 mod script;
@@ -20,6 +22,7 @@ mod tests;
 mod twin;
 
 pub use admission::{Admission, Request, Turned, admit};
+pub use gallery::{SERVER_EVENTS, gallery, line};
 pub use options::{Fault, FaultKind, Keep, LateDeltas, Moment, Options, OptionsError, Persona};
 pub use record::{
     Arrival, End, Exchanged, Record, ResponseRecord, SpokenItem, ToolOutput, Truncation, Turn, Violation,
