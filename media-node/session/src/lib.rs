@@ -8,11 +8,27 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod audio;
+mod carrier;
 mod config;
 mod drive;
+mod history;
+mod phase;
+mod playback;
 pub mod provider;
+mod responses;
+mod scan;
+mod script;
 mod session;
+mod stats;
+mod timers;
+mod turns;
+mod uplink;
 
 pub use config::SessionConfig;
 pub use drive::{Action, DialFailure, Input, Now};
 pub use session::Session;
+pub use stats::Stats;
+
+#[cfg(test)]
+mod tests;
