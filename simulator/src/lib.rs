@@ -1,6 +1,7 @@
 //! Plays everyone around Trunkline: Twilio, the person on the telephone, the AI provider, a watching browser. Its own module
 //! docs say what each part is; nothing here is part of the product, and the product never depends on it.
 
+pub mod caller;
 pub mod provider;
 pub mod speech;
 pub mod twilio;

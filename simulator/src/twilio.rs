@@ -6,8 +6,10 @@
 pub mod call;
 pub mod network;
 pub mod player;
+pub mod post;
 pub mod sids;
 pub mod signature;
+pub mod socket;
 pub mod stream;
 pub mod twiml;
 

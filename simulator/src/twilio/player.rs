@@ -181,6 +181,25 @@ impl Player {
         })
     }
 
+    /// What has sounded behind this received byte, in order: when it began, where it lies in [`Player::received`], and it.
+    pub fn played_from(&self, byte: usize) -> impl Iterator<Item = (Now, Range<usize>, &[u8])> {
+        self.fates
+            .iter()
+            .rev()
+            .take_while(move |stretch| stretch.bytes.end > byte)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .filter_map(move |stretch| match stretch.fate {
+                Fate::Played(at) => {
+                    let from = stretch.bytes.start.max(byte);
+                    let later = BYTE * u32::try_from(from - stretch.bytes.start).unwrap_or(u32::MAX);
+                    Some((at + later, from..stretch.bytes.end, &self.received[from..stretch.bytes.end]))
+                }
+                Fate::Cleared(_) => None,
+            })
+    }
+
     /// How many of these received bytes have sounded.
     #[must_use]
     pub fn played_of(&self, bytes: Range<usize>) -> usize {
