@@ -1,23 +1,27 @@
 // Which page an address shows, for whoever is at the door or inside.
 
-import { type ReactNode } from "react";
+import { lazy, type ReactNode, Suspense } from "react";
+import { ErrorBoundary } from "./components/error-boundary.tsx";
 import { Button } from "./components/ui/button.tsx";
 import { Empty, Loading, Notice } from "./components/ui/notice.tsx";
 import { Page } from "./components/ui/page.tsx";
-import { AgentPage, NewAgentPage } from "./features/agents/agent-page.tsx";
-import { AgentsPage } from "./features/agents/agents-page.tsx";
 import { BoardPage } from "./features/board/board-page.tsx";
 import { CallPage } from "./features/call/call-page.tsx";
 import { HistoryPage } from "./features/history/history-page.tsx";
-import { KeysPage } from "./features/keys/keys-page.tsx";
-import { NumbersPage } from "./features/numbers/numbers-page.tsx";
 import { PlaceCallPage } from "./features/place-call/place-call-page.tsx";
 import { Entrance } from "./features/session/entrance.tsx";
 import { useSession } from "./features/session/session.tsx";
-import { SetUp } from "./features/session/set-up.tsx";
 import { SignIn } from "./features/session/sign-in.tsx";
 import { match, useAddress } from "./routing/router.tsx";
 import { Shell } from "./shell.tsx";
+
+// What is seldom opened is fetched when it is.
+const AgentsPage = lazy(() => import("./features/agents/agents-page.tsx").then((file) => ({ default: file.AgentsPage })));
+const AgentPage = lazy(() => import("./features/agents/agent-page.tsx").then((file) => ({ default: file.AgentPage })));
+const NewAgentPage = lazy(() => import("./features/agents/agent-page.tsx").then((file) => ({ default: file.NewAgentPage })));
+const NumbersPage = lazy(() => import("./features/numbers/numbers-page.tsx").then((file) => ({ default: file.NumbersPage })));
+const KeysPage = lazy(() => import("./features/keys/keys-page.tsx").then((file) => ({ default: file.KeysPage })));
+const SetUp = lazy(() => import("./features/session/set-up.tsx").then((file) => ({ default: file.SetUp })));
 
 type Draw = (values: Readonly<Record<string, string>>) => ReactNode;
 
@@ -36,6 +40,14 @@ const PAGES: readonly (readonly [pattern: string, draw: Draw])[] = [
 
 function Routed() {
   const { path } = useAddress();
+  return (
+    <ErrorBoundary key={path}>
+      <Suspense fallback={<Loading what="the page" />}>{pageAt(path)}</Suspense>
+    </ErrorBoundary>
+  );
+}
+
+function pageAt(path: string): ReactNode {
   for (const [pattern, draw] of PAGES) {
     const values = match(pattern, path);
     if (values) return draw(values);
@@ -68,7 +80,11 @@ export function App() {
         </Entrance>
       );
     case "to-set-up":
-      return <SetUp />;
+      return (
+        <Suspense fallback={null}>
+          <SetUp />
+        </Suspense>
+      );
     case "signed-out":
       return <SignIn ended={state.ended} />;
     case "signed-in":

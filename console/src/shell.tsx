@@ -18,7 +18,7 @@ interface Place {
 const PLACES: readonly Place[] = [
   { to: "/", icon: "board", name: "Live board", short: "Live", here: (path) => path === "/" },
   { to: "/calls/new", icon: "place", name: "Place a call", short: "Call", here: (path) => path === "/calls/new" },
-  { to: "/calls", icon: "history", name: "History", short: "History", here: (path) => /^\/calls(?!\/new$)/.test(path) },
+  { to: "/calls", icon: "history", name: "History", short: "History", here: (path) => path === "/calls" },
   { to: "/agents", icon: "agents", name: "Agents", short: "Agents", here: (path) => path.startsWith("/agents") },
   { to: "/numbers", icon: "numbers", name: "Numbers", short: "Numbers", here: (path) => path === "/numbers" },
   { to: "/keys", icon: "keys", name: "API keys", short: "Keys", here: (path) => path === "/keys" },
@@ -38,6 +38,7 @@ export function Shell({ email, children }: { email: string; children: ReactNode 
         Skip to the page
       </a>
       <header className="side">
+        <div className="side-inner">
         <Link className="brand" to="/" aria-label="Trunkline, live board">
           <Mark /> <span>Trunkline</span>
         </Link>
@@ -62,6 +63,7 @@ export function Shell({ email, children }: { email: string; children: ReactNode 
             <Icon name="leave" />
             <span>Sign out</span>
           </button>
+        </div>
         </div>
       </header>
       <main id="main" tabIndex={-1}>

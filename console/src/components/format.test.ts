@@ -8,7 +8,7 @@ it("durations tick as on a clock", () => {
 it("durations can be said", () => {
   expect([7, 60, 200, 3600, 3720].map(spoken)).toEqual(["7 s", "1 min", "3 min 20 s", "1 h", "1 h 2 min"]);
   expect(isoDuration(61.7)).toBe("PT61S");
-  expect([0, 1040, 12_350].map(tenths)).toEqual(["0.0 s", "1.0 s", "12.3 s"]);
+  expect([0, 1040, 12_350].map(tenths)).toEqual(["0.0\u00a0s", "1.0\u00a0s", "12.3\u00a0s"]);
 });
 
 it("parties are named as people write them", () => {

@@ -24,9 +24,9 @@ export function isoDuration(seconds: number): string {
   return `PT${Math.max(0, Math.floor(seconds))}S`;
 }
 
-/** Milliseconds as seconds with one digit: `1.0 s`. */
+/** Milliseconds as seconds with one digit, kept on one line: `1.0 s`. */
 export function tenths(ms: number): string {
-  return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
+  return `${(Math.max(0, ms) / 1000).toFixed(1)}\u00a0s`;
 }
 
 /** A party as people write it: North American numbers grouped, clients and SIP addresses by their name. */
@@ -45,8 +45,8 @@ export function readNumber(typed: string): string | null {
   return /^\+[1-9]\d{1,14}$/.test(digits) ? digits : null;
 }
 
-const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const exactTime = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const exactTime = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
 const dayOfYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });

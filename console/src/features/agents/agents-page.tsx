@@ -45,7 +45,7 @@ export function AgentsPage() {
       {data && (
         <ul className="agents">
           {data.agents.map((agent) => (
-            <li key={agent.id} className="card agent">
+            <li key={agent.id} className="card agent-card">
               <div className="agent-head">
                 <h2>
                   <Link to={`/agents/${encodeURIComponent(agent.id)}`}>{agent.name}</Link>

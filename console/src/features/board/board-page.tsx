@@ -56,7 +56,9 @@ function Board({ view }: { view: BoardView }) {
             <table className="rows board-rows">
               <thead>
                 <tr>
-                  <th scope="col">Status</th>
+                  <th scope="col" className="wide">
+                    Status
+                  </th>
                   <th scope="col">Party</th>
                   <th scope="col" className="wide">
                     Agent
@@ -114,7 +116,7 @@ function CallRow({ call, now }: { call: BoardCall; now: number }) {
   const seconds = call.answeredAt === null ? null : (now - call.answeredAt) / 1000;
   return (
     <tr>
-      <td>
+      <td className="wide">
         <StatusBadge status={call.status} />
       </td>
       <td>
@@ -125,9 +127,13 @@ function CallRow({ call, now }: { call: BoardCall; now: number }) {
               {party(theirs)}
             </Link>
             <div className="under">
-              <span aria-hidden="true">{DIRECTION_WORDS[call.direction]} </span>
-              {call.direction === "outbound" ? "from" : "to"} {party(ours)}
-              {call.agent && <span className="narrow"> · {call.agent}</span>}
+              <span className="wide">
+                <span aria-hidden="true">{DIRECTION_WORDS[call.direction]} </span>
+                {call.direction === "outbound" ? "from" : "to"} {party(ours)}
+              </span>
+              <span className="narrow">
+                <StatusBadge status={call.status} /> {call.agent}
+              </span>
             </div>
           </div>
         </div>

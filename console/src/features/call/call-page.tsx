@@ -76,16 +76,14 @@ export function CallPage({ id }: { id: string }) {
           )}
           {over && ended && <Badge tone={RESULT_TONE[ended.result]}>{END_SENTENCES[ended.reason]}</Badge>}
           <Duration view={view} over={over} />
+          {!over && <LinkState state={socket} />}
         </div>
       }
       actions={
         over ? null : (
-          <>
-            <LinkState state={socket} />
-            <Button look="danger" icon="hangup" busy={ending} onClick={() => setAsking(true)}>
-              Hang up
-            </Button>
-          </>
+          <Button look="danger" icon="hangup" busy={ending} onClick={() => setAsking(true)}>
+            Hang up
+          </Button>
         )
       }
     >
@@ -158,12 +156,12 @@ function Details({ view, id }: { view: CallView; id: string }) {
           <dd>{value}</dd>
         </div>
       ))}
-      <div>
+      <div className="tall">
         <dt>Call id</dt>
         <dd className="code">{view.call ?? id}</dd>
       </div>
       {view.callSid && (
-        <div>
+        <div className="tall">
           <dt>Twilio’s SID</dt>
           <dd className="code">{view.callSid}</dd>
         </div>

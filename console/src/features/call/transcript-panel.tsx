@@ -1,7 +1,7 @@
 // The conversation: what each side said, words still being said, keys pressed in between, and on the agent's lines how
 // much of them the caller heard. New lines are followed while the end is in sight.
 
-import { useEffect, useRef, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import type { StampedFact, TranscriptLine } from "../../api/types.gen.ts";
 import { clock, exactly, tenths } from "../../components/format.ts";
 import { Button } from "../../components/ui/button.tsx";
@@ -112,9 +112,17 @@ export function TranscriptPanel({ view, zero }: Props) {
   );
 }
 
-function Head({ speaker, at, zero }: { speaker: "caller" | "agent"; at: number; zero: number }) {
+interface HeadProps {
+  speaker: "caller" | "agent";
+  at: number;
+  zero: number;
+  children?: ReactNode;
+}
+
+function Head({ speaker, at, zero, children }: HeadProps) {
   return (
     <div className="line-head">
+      {children}
       <span className="speaker">{speaker === "agent" ? "Agent" : "Caller"}</span>
       <time dateTime={new Date(at).toISOString()} title={exactly(at)}>
         {clock((at - zero) / 1000)}
@@ -125,9 +133,13 @@ function Head({ speaker, at, zero }: { speaker: "caller" | "agent"; at: number; 
 
 function Line({ line, zero, interrupted }: { line: TranscriptLine; zero: number; interrupted: boolean }) {
   const [heard, unheard] = splitHeard(line);
+  const cut = line.heard?.cut ?? false;
+  const mark = <HeardMark line={line} interrupted={interrupted} />;
   return (
     <li className={`line ${line.speaker}`} data-key={line.key}>
-      <Head speaker={line.speaker} at={line.startedAt} zero={zero} />
+      <Head speaker={line.speaker} at={line.startedAt} zero={zero}>
+        {!cut && mark}
+      </Head>
       <p className="words">
         {heard}
         {unheard && (
@@ -137,7 +149,7 @@ function Line({ line, zero, interrupted }: { line: TranscriptLine; zero: number;
           </>
         )}
       </p>
-      <HeardMark line={line} interrupted={interrupted} />
+      {cut && mark}
     </li>
   );
 }

@@ -13,7 +13,7 @@ it("tells what happened in plain words", () => {
   const node = (event: Extract<CallFact, { type: "node" }>["event"]): CallFact => ({ type: "node", epoch: 1, line: 1, event });
   expect(said({ type: "owner", node: "iad-1", epoch: 1 })).toBe("Carried by node iad-1");
   expect(said({ type: "owner", node: "iad-2", epoch: 2 })).toBe("Moved to node iad-2");
-  expect(said(node({ kind: "barged_in", item: "a", heardMs: 1240 }))).toBe("Caller spoke over the agent after 1.2 s");
+  expect(said(node({ kind: "barged_in", item: "a", heardMs: 1240 }))).toBe("Caller spoke over the agent after 1.2\u00a0s");
   expect(said(node({ kind: "provider_lost", provider: "openai", reason: "closed" }))).toBe("OpenAI lost: closed");
   expect(said(node({ kind: "digit", digit: "#" }))).toBe("Key # pressed");
   expect(providerName("newcomer")).toBe("newcomer");

@@ -176,7 +176,9 @@ function Rows({ calls }: { calls: readonly CallRow[] }) {
         <caption className="sr-only">Calls, newest first</caption>
         <thead>
           <tr>
-            <th scope="col">Status</th>
+            <th scope="col" className="wide">
+              Status
+            </th>
             <th scope="col">Party</th>
             <th scope="col" className="wide">
               Agent
@@ -211,7 +213,7 @@ function Row({ call, now }: { call: CallRow; now: number }) {
   );
   return (
     <tr data-call={call.call}>
-      <td>
+      <td className="wide">
         <StatusBadge status={call.status} />
       </td>
       <td>
@@ -225,7 +227,9 @@ function Row({ call, now }: { call: CallRow; now: number }) {
               <span className="wide">
                 {call.direction === "outbound" ? "from" : "to"} {party(call.direction === "outbound" ? call.from : call.to)}
               </span>
-              <span className="narrow">{started}</span>
+              <span className="narrow">
+                <StatusBadge status={call.status} /> {started}
+              </span>
             </div>
           </div>
         </div>

@@ -52,43 +52,23 @@ export function NumbersPage() {
           {data.numbers.length === 0 ? (
             <Empty title="No numbers are pointed yet" />
           ) : (
-            <div className="table-frame">
-              <table className="rows">
-                <caption className="sr-only">Numbers and who answers them</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">Number</th>
-                    <th scope="col">Answered by</th>
-                    <th scope="col">
-                      <span className="sr-only">Actions</span>
-                    </th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {data.numbers.map((number) => (
-                    <tr key={number.number}>
-                      <th scope="row" className="nowrap">
-                        {party(number.number)}
-                      </th>
-                      <td>
-                        <select
-                          aria-label={`Agent for ${party(number.number)}`}
-                          value={number.agent}
-                          onChange={(event) => void point(number.number, event.target.value)}
-                        >
-                          <AgentOptions agents={data.agents} also={number.agent} />
-                        </select>
-                      </td>
-                      <td className="row-actions">
-                        <Button look="quiet" aria-label={`Remove ${party(number.number)}`} onClick={() => setLeaving(number)}>
-                          Remove
-                        </Button>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <ul className="table-frame numbers">
+              {data.numbers.map((number) => (
+                <li key={number.number}>
+                  <span className="numbers-number">{party(number.number)}</span>
+                  <select
+                    aria-label={`Agent for ${party(number.number)}`}
+                    value={number.agent}
+                    onChange={(event) => void point(number.number, event.target.value)}
+                  >
+                    <AgentOptions agents={data.agents} also={number.agent} />
+                  </select>
+                  <Button look="quiet" aria-label={`Remove ${party(number.number)}`} onClick={() => setLeaving(number)}>
+                    Remove
+                  </Button>
+                </li>
+              ))}
+            </ul>
           )}
         </>
       )}
