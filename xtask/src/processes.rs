@@ -227,23 +227,32 @@ impl Running {
         }
     }
 
-    /// Waits until an HTTP GET of this address is answered with 2xx, under the same conditions.
-    pub(crate) fn wait_for_http(&self, patience: Duration, url: &str) -> Result<()> {
+    /// Waits until an HTTP GET of this address is answered with 2xx and a body that `suits`, under the same conditions.
+    pub(crate) fn wait_for_http(&self, patience: Duration, url: &str, suits: impl Fn(&str) -> bool) -> Result<()> {
         let until = Instant::now() + patience;
         let agent = ureq::Agent::new_with_config(
-            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).proxy(None).build(),
+            ureq::Agent::config_builder()
+                .timeout_global(Some(Duration::from_secs(5)))
+                .http_status_as_error(false)
+                .proxy(None)
+                .build(),
         );
         loop {
-            let answer = agent.get(url).call();
-            if answer.is_ok() {
-                return Ok(());
-            }
+            let answer = match agent.get(url).call() {
+                Ok(mut response) => {
+                    let body = response.body_mut().read_to_string().unwrap_or_default();
+                    if response.status().is_success() && suits(&body) {
+                        return Ok(());
+                    }
+                    format!("{} {body}", response.status())
+                }
+                Err(error) => error.to_string(),
+            };
             if lock(&self.shared.output).exited.is_some() {
                 return Err(self.ended().context(format!("{} ended before {url} answered", self.name)));
             }
             if Instant::now() >= until {
-                let why = answer.err().map_or_else(String::new, |error| error.to_string());
-                return Err(self.ended().context(format!("{url} did not answer after {patience:?}: {why}")));
+                return Err(self.ended().context(format!("{url} is not as expected after {patience:?}: {answer}")));
             }
             std::thread::sleep(LOOK_EVERY);
         }

@@ -279,7 +279,6 @@ impl Stack {
             let mut edge = command.start()?;
             let patience = if plan.prebuilt { PATIENCE } else { PATIENCE * 10 };
             edge.wait_for_line(patience, |line| line.contains("Ready on ").then_some(()))?;
-            edge.wait_for_http(PATIENCE, &format!("{}/health", plan.ports.edge_url()))?;
             Ok(edge)
         })?;
         let node = step("media node", || {
@@ -289,7 +288,9 @@ impl Stack {
                 .log(plan.folder.path("logs/media-node.log"))
                 .echo(plan.echo)
                 .start()?;
-            node.wait_for_http(PATIENCE, &format!("http://127.0.0.1:{}/healthz", plan.ports.node))?;
+            node.wait_for_http(PATIENCE, &format!("http://127.0.0.1:{}/healthz", plan.ports.node), |_| true)?;
+            // From here on a call finds a node.
+            edge.wait_for_http(PATIENCE, &format!("{}/health", plan.ports.edge_url()), knows_a_node)?;
             Ok(node)
         })?;
         Ok(Self { node, edge })
@@ -304,6 +305,11 @@ impl Stack {
         }
         say(&format!("stopped ({})", duration(started.elapsed())));
     }
+}
+
+/// Whether the Worker says of itself that it is well, which takes a living node.
+fn knows_a_node(health: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(health).is_ok_and(|health| health["status"] == "ok")
 }
 
 /// Writes a file that only its owner may read.
