@@ -4,15 +4,174 @@
 use crate::config::{Config, InvalidConfig};
 use crate::http::{Reply, Request, Response};
 use crate::ports::Ports;
+use crate::route::{self, Content, Found, Missed, Principal, Route};
+use crate::security::{self, Surface};
 use shared::time::UnixMillis;
 
+mod agents;
+mod auth;
+mod calls;
+mod health;
+mod keys;
+mod lookup;
+mod node;
+mod numbers;
+mod place;
+mod refusal;
+mod session;
+mod token;
+mod transcript;
+mod twilio;
+mod watch;
+
+use auth::Who;
+use refusal::Refusal;
+
+/// What a handler says: a reply, or a refusal.
+type Outcome = Result<Reply, Refusal>;
+
 /// Answers a request. Never fails and never panics: whatever goes wrong becomes an answer.
-pub async fn handle<P: Ports>(_config: &Config, _ports: &P, _now: UnixMillis, _request: Request) -> Reply {
-    Reply::Respond(Response::empty(503))
+pub async fn handle<P: Ports>(config: &Config, ports: &P, now: UnixMillis, request: Request) -> Reply {
+    let (surface, outcome) = match route::find(request.method, &request.path) {
+        Ok(found) => {
+            let surface = match (found.entry.principal, found.entry.route) {
+                (Principal::Twilio, _) => Surface::Twilio,
+                (_, Route::SignOut) => Surface::SignOut,
+                _ => Surface::Api,
+            };
+            (surface, answer(config, ports, now, &request, found).await)
+        }
+        Err(missed) => (Surface::Api, Err(refuse_missed(missed))),
+    };
+    match outcome.unwrap_or_else(|refusal| Reply::Respond(refusal.into_response())) {
+        Reply::Respond(response) => Reply::Respond(secure(response, surface)),
+        reply @ (Reply::Upgrade(_) | Reply::Stream { .. }) => reply,
+    }
 }
 
 /// Answers a request when the variables could not be read: Twilio hears an apology, everybody else reads which variables
-/// are at fault.
-pub fn misconfigured(_invalid: &InvalidConfig, _request: &Request) -> Response {
-    Response::empty(503)
+/// are at fault (their names, never their values).
+pub fn misconfigured(invalid: &InvalidConfig, request: &Request) -> Response {
+    let found = route::find(request.method, &request.path);
+    match found.map(|found| (found.entry.principal, found.entry.route)) {
+        Ok((Principal::Twilio, route)) => secure(twilio::sorry(route), Surface::Twilio),
+        Ok((Principal::Nobody | Principal::Node | Principal::User | Principal::Person | Principal::SetUp, _)) => {
+            let message = format!("this deployment is not configured: {invalid}");
+            secure(Refusal::new(503, "not_configured", message).into_response(), Surface::Api)
+        }
+        Err(missed) => secure(refuse_missed(missed).into_response(), Surface::Api),
+    }
 }
+
+fn secure(mut response: Response, surface: Surface) -> Response {
+    response.headers.extend(security::headers(surface).into_iter().map(|(name, value)| (name, value.to_owned())));
+    response
+}
+
+fn refuse_missed(missed: Missed) -> Refusal {
+    match missed {
+        Missed::NotFound => Refusal::new(404, "not_found", "there is nothing at this address"),
+        Missed::Method(methods) => Refusal::new(405, "method_not_allowed", "this address does not take that method")
+            .with("allow", Missed::allow(&methods)),
+    }
+}
+
+async fn answer<P: Ports>(config: &Config, ports: &P, now: UnixMillis, request: &Request, found: Found) -> Outcome {
+    let Found { entry, parameter } = found;
+    if request.body.len() > entry.body_cap {
+        let message = format!("the body may have at most {} bytes", entry.body_cap);
+        return Err(Refusal::new(413, "body_too_large", message));
+    }
+    check_content(entry.content, request)?;
+    match entry.principal {
+        Principal::Twilio => twilio::handle(config, ports, now, request, entry.route).await.map(Reply::Respond),
+        Principal::Nobody => match entry.route {
+            Route::ShowSession => session::show(config, ports, now, request).await,
+            _ => health::show(ports).await,
+        },
+        Principal::SetUp => match entry.route {
+            Route::SetUp => session::set_up(config, ports, now, request).await,
+            _ => session::sign_in(config, ports, now, request).await,
+        },
+        Principal::Node => match entry.route {
+            Route::NodeSocket => node::open_socket(config, now, request, &parameter),
+            _ => node::heartbeat(config, ports, now, request).await,
+        },
+        Principal::User | Principal::Person => {
+            let who = auth::authenticate(config, ports, now, request).await?;
+            match (&who, entry.principal) {
+                (Who::Key { .. }, Principal::Person) => {
+                    Err(Refusal::new(403, "person_required", "this needs a signed-in person: API keys may not do it"))
+                }
+                _ => for_user(config, ports, now, request, entry.route, &parameter, &who).await,
+            }
+        }
+    }
+}
+
+async fn for_user<P: Ports>(
+    config: &Config,
+    ports: &P,
+    now: UnixMillis,
+    request: &Request,
+    route: Route,
+    parameter: &str,
+    who: &Who,
+) -> Outcome {
+    match route {
+        Route::Token => token::mint(config, ports, now, who),
+        Route::PlaceCall => place::place(config, ports, now, request, who).await,
+        Route::ListCalls => calls::list(ports, request).await,
+        Route::ShowCall => calls::show(config, ports, parameter).await,
+        Route::HangUp => calls::hang_up(config, ports, parameter).await,
+        Route::Transcript => transcript::show(config, ports, request, parameter).await,
+        Route::TranscriptByQuery => {
+            let name = request.query_value("callSid").unwrap_or_default();
+            transcript::show(config, ports, request, &name).await
+        }
+        Route::SignOut => session::sign_out(config, ports, who).await,
+        Route::ListKeys => keys::list(ports).await,
+        Route::CreateKey => keys::create(ports, now, request).await,
+        Route::DeleteKey => keys::delete(ports, parameter).await,
+        Route::ListAgents => agents::list(ports).await,
+        Route::ShowAgent => agents::show(ports, parameter).await,
+        Route::PutAgent => agents::put(ports, request, parameter).await,
+        Route::DeleteAgent => agents::delete(ports, parameter).await,
+        Route::SetDefaultAgent => agents::set_default(ports, request).await,
+        Route::ListNumbers => numbers::list(ports).await,
+        Route::PointNumber => numbers::point(ports, request, parameter).await,
+        Route::ReleaseNumber => numbers::release(ports, parameter).await,
+        Route::WatchCall => watch::call(config, ports, request).await,
+        Route::WatchBoard => watch::board(request),
+        Route::Voice
+        | Route::AfterStream
+        | Route::Fallback
+        | Route::CallStatus
+        | Route::StreamStatus
+        | Route::MachineDetection
+        | Route::RecordingStatus
+        | Route::Transcription
+        | Route::Heartbeat
+        | Route::NodeSocket
+        | Route::Health
+        | Route::SetUp
+        | Route::ShowSession
+        | Route::SignIn => Err(Refusal::new(404, "not_found", "there is nothing at this address")),
+    }
+}
+
+fn check_content(content: Content, request: &Request) -> Result<(), Refusal> {
+    let expected = match content {
+        Content::Nothing => return Ok(()),
+        Content::Json => "application/json",
+        Content::Form => "application/x-www-form-urlencoded",
+    };
+    let given = request.header("content-type").and_then(|t| t.split(';').next()).map(str::trim);
+    if given.is_some_and(|g| g.eq_ignore_ascii_case(expected)) {
+        return Ok(());
+    }
+    Err(Refusal::new(415, "unsupported_media_type", format!("the body must be sent as {expected}")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ mod machine;
 mod nodes;
 pub mod vault;
 
-pub use machine::Switchboard;
+pub use machine::{LINE_TEST, SCHEMA, Switchboard, built_in, line_test};
 
 /// What the Worker and the rooms ask; travels as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -45,8 +45,11 @@ impl Room {
     pub fn load(store: &impl RoomStore, tickets: TicketSigner) -> Result<Self, StoreFault> {
         let brief = store.page(Page::Brief)?.map(|text| serde_json::from_str(&text)).transpose();
         let saved = store.page(Page::Desk)?.unwrap_or_default();
-        let mut desk: Desk =
-            if saved.is_empty() { Desk::default() } else { serde_json::from_str(&saved).map_err(|_| StoreFault::Unreadable)? };
+        let mut desk: Desk = if saved.is_empty() {
+            Desk::default()
+        } else {
+            serde_json::from_str(&saved).map_err(|_| StoreFault::Unreadable)?
+        };
         let mut transcript = Transcript::default();
         let mut after = 0;
         loop {
@@ -220,9 +223,9 @@ impl<S: RoomStore> Turn<'_, S> {
         let text = serde_json::to_string(&brief).map_err(|_| StoreFault::Unreadable)?;
         self.store.write(Page::Brief, &text)?;
         self.room.brief = Some(brief);
+        self.sign_of_life();
         self.record("opened", CallFact::Opened { direction, from, to, agent: agent_id })?;
-        self.room.desk.placement =
-            placed.then_some(Placed { placement: Placement::Pending, since: self.now });
+        self.room.desk.placement = placed.then_some(Placed { placement: Placement::Pending, since: self.now });
         if let Some(call_sid) = call_sid {
             self.bind(&call_sid)?;
         }
@@ -237,6 +240,7 @@ impl<S: RoomStore> Turn<'_, S> {
         if self.room.brief.is_none() {
             return Ok(RoomResponse::Unknown);
         }
+        self.sign_of_life();
         let known = match &outcome.placement {
             Placement::Accepted { call_sid, status } => {
                 self.bind(call_sid)?;

@@ -38,7 +38,11 @@ impl<S: RoomStore> Turn<'_, S> {
             && let Some(old) = desk.current.replace(socket.clone())
         {
             desk.sockets.remove(&old);
-            self.effects.push(Effect::Close { socket: old, code: CLOSE_SUPERSEDED, reason: "a newer socket took over" });
+            self.effects.push(Effect::Close {
+                socket: old,
+                code: CLOSE_SUPERSEDED,
+                reason: "a newer socket took over",
+            });
         }
         let entry = NodeSocket { node: claims.node, epoch: claims.epoch, greeted: false, last_line: 0 };
         self.room.desk.sockets.insert(socket, entry);
@@ -89,7 +93,11 @@ impl<S: RoomStore> Turn<'_, S> {
     /// A node sent a message.
     pub(super) fn node_text(&mut self, socket: &SocketId, text: &str) -> Result<(), StoreFault> {
         let Some(entry) = self.room.desk.sockets.get(socket).cloned() else {
-            self.effects.push(Effect::Close { socket: socket.clone(), code: CLOSE_SUPERSEDED, reason: "not known here" });
+            self.effects.push(Effect::Close {
+                socket: socket.clone(),
+                code: CLOSE_SUPERSEDED,
+                reason: "not known here",
+            });
             return Ok(());
         };
         let message = if text.len() <= MAX_MESSAGE_BYTES { serde_json::from_str(text).ok() } else { None };
@@ -150,8 +158,13 @@ impl<S: RoomStore> Turn<'_, S> {
             self.refuse(socket, "ticket_invalid");
             return;
         };
-        let begin =
-            RoomMessage::Begin { protocol: PROTOCOL_VERSION, plan: Box::new(plan), epoch, resume_token, acked_line: acked };
+        let begin = RoomMessage::Begin {
+            protocol: PROTOCOL_VERSION,
+            plan: Box::new(plan),
+            epoch,
+            resume_token,
+            acked_line: acked,
+        };
         self.send(socket, &begin);
         let orders: Vec<(u64, NodeOrder)> = self.room.desk.orders.iter().map(|(id, o)| (*id, o.clone())).collect();
         for (id, order) in orders {

@@ -71,7 +71,11 @@ impl Room {
                 Placement::Unknown => {
                     let never = since.plus(NEVER_MADE_MS);
                     let find = desk.last_sign.max(*since).plus(FIND_MS);
-                    if desk.outbox.has(WorkKey::Find) || never <= find { (never, Duty::NeverMade) } else { (find, Duty::Find) }
+                    if desk.outbox.has(WorkKey::Find) || never <= find {
+                        (never, Duty::NeverMade)
+                    } else {
+                        (find, Duty::Find)
+                    }
                 }
                 Placement::Accepted { .. } | Placement::Refused { .. } => give_up,
             });
@@ -136,23 +140,29 @@ impl<S: RoomStore> Turn<'_, S> {
         {
             self.verdict(EndReason::OperatorHungUp)?;
         }
+        self.note_end();
         // Every duty moves its own deadline; the bound is a second look at that.
         for _ in 0..4 {
             match self.room.duty() {
                 Some((at, duty)) if at <= self.now => self.perform(duty)?,
                 Some(_) | None => break,
             }
+            self.note_end();
         }
         let desk = &mut self.room.desk;
-        if desk.view.state.is_over() && desk.over_at.is_none() {
-            desk.over_at = Some(self.now);
-        }
         if desk.view.state.status.is_terminal() {
             desk.outbox.drop(WorkKey::HangUp);
             desk.outbox.drop(WorkKey::Fetch);
             desk.outbox.drop(WorkKey::Find);
         }
         Ok(())
+    }
+
+    fn note_end(&mut self) {
+        let desk = &mut self.room.desk;
+        if desk.view.state.is_over() && desk.over_at.is_none() {
+            desk.over_at = Some(self.now);
+        }
     }
 
     fn perform(&mut self, duty: Duty) -> Result<(), StoreFault> {

@@ -28,7 +28,9 @@ impl<S: RoomStore> Turn<'_, S> {
                     break;
                 }
             },
-            None => self.tell(&socket, &ServerMessage::Snapshot { protocol: PROTOCOL_VERSION, call: Box::new(snapshot) }),
+            None => {
+                self.tell(&socket, &ServerMessage::Snapshot { protocol: PROTOCOL_VERSION, call: Box::new(snapshot) })
+            }
         }
         if self.room.desk.settled {
             self.tell(&socket, &ServerMessage::Ended { seq: head });

@@ -1,0 +1,120 @@
+//! Everything that Twilio asks and reports. A request counts only when its signature matches the configured public address,
+//! its fields have their grammar and its account is ours; before that nothing is woken. After that Twilio always gets an
+//! answer that it can use: TwiML for a question, an empty 204 for a report.
+
+use super::refusal::Refusal;
+use crate::config::Config;
+use crate::http::{Method, Request, Response};
+use crate::ports::{Level, Ports, Record};
+use crate::route::Route;
+use shared::ids::CallId;
+use shared::time::UnixMillis;
+use shared::twilio::signature::{self, Refused, Signed};
+use shared::twilio::twiml;
+use shared::twilio::webhook::{CallFields, Form, InvalidForm};
+
+pub(super) mod addresses;
+mod after_stream;
+mod callback;
+mod voice;
+
+/// What the caller hears when nothing else can be done.
+pub(super) const SORRY: &str = "We are sorry, something went wrong on our side. Please call again in a moment.";
+
+/// A request that is Twilio's.
+struct Webhook<'a> {
+    /// Its fields, from the body or (GET) the query.
+    form: Form,
+    /// The request itself, for its query.
+    request: &'a Request,
+    /// The call named in our own address, if it names one.
+    call: Option<CallId>,
+}
+
+impl Webhook<'_> {
+    /// A parameter that we put into our own address; none when it is absent.
+    fn ours(&self, name: &str) -> Option<String> {
+        self.request.query_value(name)
+    }
+
+    /// How often we have sent Twilio round in a circle because something inside did not answer.
+    fn tries(&self) -> u32 {
+        self.ours("try").and_then(|n| n.parse().ok()).unwrap_or_default()
+    }
+}
+
+/// Answers Twilio.
+pub(super) async fn handle<P: Ports>(
+    config: &Config,
+    ports: &P,
+    now: UnixMillis,
+    request: &Request,
+    route: Route,
+) -> Result<Response, Refusal> {
+    let webhook = admit(config, ports, request)?;
+    Ok(match route {
+        Route::Voice => xml(&voice::answer(config, ports, now, &webhook, false).await?),
+        Route::Fallback => xml(&voice::answer(config, ports, now, &webhook, true).await?),
+        Route::AfterStream => xml(&after_stream::answer(config, ports, &webhook).await?),
+        // A callback is recognised by its fields, whatever address it came to.
+        _ => callback::take(config, ports, now, &webhook).await?,
+    })
+}
+
+/// What Twilio is told when the deployment is not configured: nothing can be verified, so nothing is done.
+pub(super) fn sorry(route: Route) -> Response {
+    match route {
+        Route::Voice | Route::Fallback | Route::AfterStream => xml(&twiml::Response::apology(SORRY)),
+        _ => Response::empty(204),
+    }
+}
+
+fn xml(document: &twiml::Response) -> Response {
+    Response::text(200, twiml::CONTENT_TYPE, document.to_xml())
+}
+
+/// The checks before anything is believed.
+fn admit<'a, P: Ports>(config: &Config, ports: &P, request: &'a Request) -> Result<Webhook<'a>, Refusal> {
+    let refuse = |status, detail: String| {
+        let message = "a request in Twilio's name was refused";
+        ports.record(Record { level: Level::Warn, message, call: None, detail: Some(detail.clone()) });
+        Refusal::new(status, "not_twilio", detail)
+    };
+    let malformed = |invalid: InvalidForm| refuse(400, invalid.to_string());
+    let posted = request.method == Method::Post;
+    let query = request.query.as_deref();
+    let source = if posted { request.body.as_slice() } else { query.unwrap_or_default().as_bytes() };
+    // The signature covers every field as it was sent, duplicates included; the grammar comes after it.
+    let fields = Form::decode(source).map_err(malformed)?;
+    let signed_fields: Vec<(&str, &str)> =
+        if posted { fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect() } else { Vec::new() };
+    let target = query.map_or_else(|| request.path.clone(), |q| format!("{}?{q}", request.path));
+    let url = config.address(&target);
+    let signed = Signed {
+        url: &url,
+        signature: request.header(signature::HEADER),
+        settings: request.header(signature::SETTINGS_HEADER),
+    };
+    config.twilio_keys.verify(signed, &signed_fields).map_err(|refused| {
+        let status = if refused == Refused::Missing { 400 } else { 403 };
+        refuse(status, refused.to_string())
+    })?;
+    let form = Form::parse(source).map_err(malformed)?;
+    let fields = CallFields::read(&form).map_err(malformed)?;
+    if fields.account_sid != config.account {
+        return Err(refuse(403, "the request is about another account".to_owned()));
+    }
+    let named = query.is_some_and(|q| form_urlencoded::parse(q.as_bytes()).any(|(name, _)| name == "call"));
+    let call = request.query_value("call").and_then(|text| CallId::parse(&text).ok());
+    if named && call.is_none() {
+        return Err(refuse(400, "the call in the address is not valid".to_owned()));
+    }
+    Ok(Webhook { form, request, call })
+}
+
+/// A form that has our account's signature and yet a field without its grammar.
+fn malformed<P: Ports>(ports: &P, invalid: &InvalidForm) -> Refusal {
+    let message = "a signed request of Twilio's could not be read";
+    ports.record(Record { level: Level::Warn, message, call: None, detail: Some(invalid.to_string()) });
+    Refusal::new(400, "invalid_form", invalid.to_string())
+}
