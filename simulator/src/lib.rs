@@ -3,5 +3,6 @@
 
 pub mod caller;
 pub mod provider;
+pub mod scenario;
 pub mod speech;
 pub mod twilio;

@@ -4,9 +4,11 @@
 //! [`crate::world`]'s.
 
 pub mod call;
+pub mod exchange;
 pub mod network;
 pub mod player;
 pub mod post;
+pub mod rest;
 pub mod sids;
 pub mod signature;
 pub mod socket;
