@@ -59,7 +59,7 @@ export function AgentsPage() {
               </p>
               <p className="agent-text">{summary(agent)}</p>
               {agent.id !== data.defaultAgent && (
-                <Button look="quiet" busy={busy === agent.id} aria-label={`Make ${agent.name} the default`} onClick={() => void makeDefault(agent)}>
+                <Button look="quiet" busy={busy === agent.id} aria-label={`Make default: ${agent.name}`} onClick={() => void makeDefault(agent)}>
                   Make default
                 </Button>
               )}
