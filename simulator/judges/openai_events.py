@@ -5,7 +5,7 @@ write them. Each event must fit the package's model for its type with pydantic's
 required missing), and, because the package's models let strangers in, must have no field that the model does not name.
 Prints how many events of each type there were and exits 1 if any was refused, or if there were none.
 
-    simulator/examples/openai_events.rs | $JUDGE_PYTHON simulator/judges/openai_events.py
+    cargo run -p trunkline-simulator --example openai_events | $JUDGE_PYTHON simulator/judges/openai_events.py
 
 With --unknown-allowed, server events of a type that the package does not know are counted instead of refused.
 """

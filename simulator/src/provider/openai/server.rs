@@ -240,6 +240,7 @@ async fn serve(
     let (twin, first) = Twin::open(Arc::clone(&options), number, &model, stats.started.elapsed(), unix_seconds);
     let twin = Arc::new(Mutex::new(twin));
     lock(&stats.twins).push(Arc::clone(&twin));
+    stats.changed();
     let how = converse(socket, first, &options, &twin, &stats, &mut stop).await;
     lock(&twin).ended(how, stats.started.elapsed());
     stats.changed();

@@ -4,7 +4,7 @@ use crate::provider::openai::{Admission, Fault, FaultKind, Moment, Request, admi
 const GOOD: Request<'_> = Request {
     path: "/v1/realtime",
     query: Some("model=gpt-realtime-2.1"),
-    authorization: Some("Bearer sk-test"),
+    authorization: Some("Bearer test-key"),
     beta: None,
 };
 
@@ -33,7 +33,7 @@ fn a_bearer_key_and_one_model_open_a_session() {
 
 #[test]
 fn anything_else_is_turned_away() {
-    for authorization in [None, Some("sk-test"), Some("Basic sk-test"), Some("Bearer "), Some("bearer")] {
+    for authorization in [None, Some("test-key"), Some("Basic test-key"), Some("Bearer "), Some("bearer")] {
         assert_eq!(outcome(Request { authorization, ..GOOD }), Err((401, "missing_api_key")), "{authorization:?}");
     }
     let beta = Request { beta: Some("realtime=v1"), ..GOOD };
@@ -42,9 +42,9 @@ fn anything_else_is_turned_away() {
         assert_eq!(outcome(Request { query, ..GOOD }), Err((400, "missing_model")), "{query:?}");
     }
     assert_eq!(outcome(Request { path: "/v1/responses", ..GOOD }), Err((404, "not_found")));
-    let locked = Options { key: Some("sk-right".to_owned()), ..plain() };
+    let locked = Options { key: Some("right-key".to_owned()), ..plain() };
     assert_eq!(outcome_with(&locked, 1, GOOD), Err((401, "invalid_api_key")));
-    let right = Request { authorization: Some("Bearer sk-right"), ..GOOD };
+    let right = Request { authorization: Some("Bearer right-key"), ..GOOD };
     assert!(outcome_with(&locked, 1, right).is_ok());
 }
 

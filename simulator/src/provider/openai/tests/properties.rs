@@ -188,7 +188,9 @@ proptest! {
         client.wait(Duration::from_secs(1));
         let record = client.record().clone();
         let item = &record.items[0];
-        let whole = crate::speech::Library::embedded().get("agent-hours").expect("a line").audio();
+        // Interrupted before its first sound, the long answer has no item and the next one is the first.
+        let library = crate::speech::Library::embedded();
+        let whole = library.get(&item.recordings.concat()).expect("a line").audio();
         prop_assert_eq!(&item.audio[..], &whole[..item.audio_bytes]);
         prop_assert_eq!(item.complete, item.audio_bytes == whole.len() && item.cancelled_at_bytes.is_none());
         let sent_ms = (item.audio_bytes / 8) as u64;

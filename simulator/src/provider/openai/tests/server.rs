@@ -23,7 +23,7 @@ async fn serve(options: Options) -> Server {
 
 async fn connect(server: &Server) -> Result<Socket, Error> {
     let mut request = format!("{}?model=gpt-realtime-2.1", server.url()).into_client_request()?;
-    request.headers_mut().insert("Authorization", "Bearer sk-test".parse().expect("a header"));
+    request.headers_mut().insert("Authorization", "Bearer test-key".parse().expect("a header"));
     connect_async(request).await.map(|(socket, _)| socket)
 }
 
@@ -81,10 +81,12 @@ async fn an_expired_session_closes_with_1001() {
     let mut socket = connect(&server).await.expect("welcome");
     let mut last = Value::Null;
     let frame = loop {
-        match tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("open").expect("right") {
-            Message::Close(frame) => break frame.expect("with a code"),
-            message => last = serde_json::from_str(message.to_text().expect("text")).expect("JSON"),
+        let message = tokio::time::timeout(PATIENCE, socket.next()).await;
+        let message = message.expect("in time").expect("open").expect("right");
+        if let Message::Close(frame) = message {
+            break frame.expect("with a code");
         }
+        last = serde_json::from_str(message.to_text().expect("text")).expect("JSON");
     };
     assert_eq!(last["error"]["code"], "session_expired");
     assert_eq!(frame.code, CloseCode::Away);
@@ -109,7 +111,7 @@ async fn a_stalled_upgrade_is_never_answered() {
     let mut stalled = TcpStream::connect(server.address()).await.expect("it connects");
     let request = "GET /v1/realtime?model=m HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-                   Authorization: Bearer sk-test\r\n\r\n";
+                   Authorization: Bearer test-key\r\n\r\n";
     stalled.write_all(request.as_bytes()).await.expect("it is sent");
     let mut second = connect(&server).await.expect("the next one is welcome");
     assert_eq!(kind(&next(&mut second).await), "session.created");
