@@ -133,6 +133,9 @@ const tellBoard = (message: BoardMessage) => {
 };
 const isFact = (step: Step): step is Step & { fact: StampedFact["fact"] } => "fact" in step;
 
+/** A number that is nobody’s, by its last four digits. */
+const telephone = (last: number) => `+1 555 010 ${String(last).padStart(4, "0")}`.replaceAll(" ", "");
+
 /** Calls that were, and a few that go on since a while. */
 function past(count: number): void {
   const ends = ["caller_hung_up", "agent_hung_up", "silence", "operator_hung_up", "provider_unavailable"] as const;
@@ -141,7 +144,7 @@ function past(count: number): void {
     const zero = Date.now() - n * 4_100_000;
     const outbound = n % 3 === 0;
     const unanswered = n % 7 === 0;
-    const caller = `+155501001${String(10 + (n % 40)).padStart(2, "0")}`;
+    const caller = telephone(110 + (n % 40));
     let facts = stamp(inboundCall(zero).filter(isFact), zero);
     facts = facts.map((stamped): StampedFact => {
       const { fact } = stamped;
@@ -166,7 +169,7 @@ function past(count: number): void {
     for (const stamped of stamp(steps, zero)) {
       const { fact } = stamped;
       if (fact.type === "opened") {
-        const other = n === 1 ? { direction: "outbound" as const, from: fact.to, to: "+14155550117", agent: "bookings" } : { from: `+1555010016${n}` };
+        const other = n === 1 ? { direction: "outbound" as const, from: fact.to, to: "+14155550117", agent: "bookings" } : { from: telephone(160 + n) };
         room.take({ ...stamped, fact: { ...fact, ...other } });
       } else if (fact.type === "bound") room.take({ ...stamped, fact: { ...fact, callSid: `CA${String(900 + n).padStart(32, "0")}` } });
       else room.take(stamped);

@@ -237,7 +237,7 @@ describe("the history", () => {
   const entry = (n: number) => ({
     ...row,
     call: `call_${n}`,
-    from: `+1555010${1000 + n}`,
+    from: `+1 555 010 ${1000 + n}`.replaceAll(" ", ""),
     openedAt: new Date(2026, 0, 1, 0, n).toISOString(),
     answeredAt: null,
     endedAt: null,
