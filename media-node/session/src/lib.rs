@@ -29,6 +29,3 @@ pub use config::SessionConfig;
 pub use drive::{Action, DialFailure, Input, Now};
 pub use session::Session;
 pub use stats::Stats;
-
-#[cfg(test)]
-mod tests;

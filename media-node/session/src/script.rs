@@ -41,12 +41,27 @@ fn fill(text: &str, plan: &CallPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::plan;
+    use shared::agent::Agent;
+    use shared::call::Direction;
+    use shared::ids::{AgentId, CallId, CallSid, Party};
+
+    fn plan() -> CallPlan {
+        CallPlan {
+            call: CallId::new(1, [1; 10]),
+            call_sid: CallSid::parse("CA00000000000000000000000000000001").unwrap(),
+            direction: Direction::Inbound,
+            caller: Party::Unknown,
+            agent: Agent::line_test(AgentId::parse("test").unwrap()),
+            variables: [("name".to_owned(), "Dana {{x}}".to_owned()), ("x".to_owned(), "1".to_owned())].into(),
+            greeted: false,
+            heard: Vec::new(),
+            remaining_s: 600,
+        }
+    }
 
     #[test]
     fn variables_stand_where_their_names_stood() {
-        let mut plan = plan("echo");
-        plan.variables = [("name".to_owned(), "Dana {{x}}".to_owned()), ("x".to_owned(), "1".to_owned())].into();
+        let mut plan = plan();
         for (text, filled) in [
             ("Hello {{name}}, {{ x }}!", "Hello Dana {{x}}, 1!"),
             ("{{unknown}} {{ {{x}} }}", "{{unknown}} {{ 1 }}"),

@@ -126,9 +126,11 @@ impl Turns {
         Line { speaker, item: item.to_owned(), response: String::new(), text, started_at, shown_at: None }.said()
     }
 
-    /// No text will come any more for a response's items; what came of them is what was said.
+    /// A response is done: what came of its items' text is what was said. Items without any text are left alone, should
+    /// theirs come late.
     pub(crate) fn finish_response(&mut self, response: &str) -> Vec<NodeEvent> {
-        self.finish_where(|line| line.speaker == Speaker::Agent && line.response == response)
+        let is_its = |line: &Line| line.speaker == Speaker::Agent && line.response == response && !line.text.is_empty();
+        self.finish_where(is_its)
     }
 
     /// No text will come any more at all.

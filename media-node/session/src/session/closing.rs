@@ -26,6 +26,8 @@ impl Session {
         self.retire();
         if self.playback.remaining(self.now) > LAST_WORDS {
             self.silence_line();
+        } else {
+            self.playback(|playback, out, ended| playback.finish_all(out, ended));
         }
         self.timers.keep(&[Timer::Carrier, Timer::HardStop]);
         self.phase = Phase::Ending(reason);

@@ -213,6 +213,7 @@ impl Session {
         }
         self.fact(NodeEvent::ProviderLost { provider: self.provider_name(), reason: reason.to_owned() });
         self.hang_up_provider();
+        self.playback(|playback, out, ended| playback.finish_all(out, ended));
         self.phase = Phase::Connecting;
         self.responses = Responses::default();
         for timer in [Timer::Connect, Timer::Configure, Timer::Redial, Timer::Response] {
@@ -225,7 +226,7 @@ impl Session {
         true
     }
 
-    /// Closes the provider's socket if there is one. What it had begun to say is said as far as it came; what plays goes on.
+    /// Closes the provider's socket if there is one. What it had begun to say is told as far as it came.
     pub(super) fn hang_up_provider(&mut self) {
         if std::mem::take(&mut self.socket_is_open) {
             self.actions.push_back(Action::CloseProvider);
@@ -236,7 +237,6 @@ impl Session {
         for said in self.turns.finish_all() {
             self.fact(said);
         }
-        self.playback(|playback, out, ended| playback.finish_all(out, ended));
     }
 
     fn provider_name(&self) -> String {
