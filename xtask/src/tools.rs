@@ -14,7 +14,7 @@ use crate::progress::say;
 /// The pinned `worker-build`: it must share 0.8 with the `worker` crate.
 const WORKER_BUILD: &str = "0.8.7";
 /// The target that the Worker is compiled for.
-const WASM: &str = "wasm32-unknown-unknown";
+pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 /// The official Python packages that judge ours.
 const JUDGES: [&str; 2] = ["twilio==9.13.0", "openai==3.51.0"];
 

@@ -4,7 +4,8 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use sha2::{Digest as _, Sha256};
 
 use crate::checkout::Checkout;
 use crate::processes::{Echo, Program};
@@ -36,6 +37,21 @@ impl Build {
             Self::Dev => &["--dev", "--no-opt"],
         }
     }
+
+    /// What worker-build passes on to cargo.
+    fn cargo_arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Release => &["--profile", "edge"],
+            Self::Dev => &[],
+        }
+    }
+
+    fn cargo_folder(self) -> &'static str {
+        match self {
+            Self::Release => "edge",
+            Self::Dev => "debug",
+        }
+    }
 }
 
 /// Builds what wrangler asks for: before a deploy the console as well, since wrangler uploads its pages.
@@ -62,6 +78,29 @@ pub(crate) fn build(checkout: &Checkout, build: Build, echo: Echo) -> Result<()>
         return Ok(());
     }
     let edge = tools::for_building(checkout)?;
+    let cargo = Program::new("cargo")
+        .args(["build", "--package", CRATE, "--lib", "--target", tools::WASM])
+        .args(build.cargo_arguments())
+        .dir(checkout.root())
+        // wrangler sets what cargo would take for our own settings; the other is worker-build's, or it compiles all again.
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env("WASM_BINDGEN_USE_JS_SYS", "1")
+        .env("CARGO_TERM_PROGRESS_WHEN", "never")
+        .named("Worker")
+        .echo(echo)
+        .log(checkout.target().join("logs/worker-cargo.log"));
+    cargo.succeed()?;
+    // cargo knows whether anything changed; worker-build would bind and optimise all the same.
+    let compiled = checkout.target().join(tools::WASM).join(build.cargo_folder()).join("edge_worker.wasm");
+    let outputs = [bundle.join("index.js"), bundle.join("index_bg.wasm")];
+    let stamp = checkout.target().join("edge-bundle");
+    let state = |tools: &tools::Edge| -> Result<String> {
+        let files = std::iter::once(&compiled).chain(&outputs).map(|file| fingerprint(file));
+        Ok(format!("{build:?} {tools:?} {}", files.collect::<Result<Vec<_>>>()?.join(" ")))
+    };
+    if outputs.iter().all(|file| file.is_file()) && std::fs::read_to_string(&stamp).ok() == state(&edge).ok() {
+        return Ok(());
+    }
     Program::new(&edge.worker_build)
         .arg(CRATE)
         .args(build.arguments())
@@ -70,14 +109,20 @@ pub(crate) fn build(checkout: &Checkout, build: Build, echo: Echo) -> Result<()>
         .env("WASM_BINDGEN_BIN", &edge.wasm_bindgen)
         .env("ESBUILD_BIN", checkout.node_bin().join("esbuild"))
         .env("WASM_OPT_BIN", checkout.node_bin().join("wasm-opt"))
-        // wrangler sets what cargo would take for our own settings.
         .env_remove("CARGO_MANIFEST_DIR")
         .echo(echo)
         .log(checkout.target().join("logs/worker-build.log"))
         .succeed()?;
+    std::fs::write(&stamp, state(&edge)?)?;
     let (raw, gzip) = weigh(&bundle.join("index_bg.wasm"))?;
     say(&format!("  the Worker's module: {}, {} in gzip", size(raw), size(gzip)));
     Ok(())
+}
+
+/// A file's content in a few characters.
+fn fingerprint(file: &Path) -> Result<String> {
+    let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The size of a file, as it is and compressed.
