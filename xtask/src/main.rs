@@ -41,7 +41,7 @@ enum Verb {
         #[arg(long)]
         once: bool,
         /// Which call: a file of simulator/scenarios, without its ending.
-        #[arg(long, value_name = "NAME", default_value = "first-call")]
+        #[arg(long, value_name = "NAME", default_value = "clinic")]
         scenario: String,
     },
     /// The same without the simulated call, with real keys from .dev.vars and .env.

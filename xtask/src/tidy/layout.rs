@@ -74,7 +74,8 @@ pub(crate) fn violations(tree: &Tree) -> Vec<Violation> {
         }
         let opening = opening(file);
         // Tests beside the code are introduced by it.
-        if file.is(&[".rs"]) && !file.is(&["/tests.rs"]) && !opening.contains("//!") {
+        let is_test = file.is(&["/tests.rs"]) || file.path.contains("/tests/");
+        if file.is(&[".rs"]) && !is_test && !opening.contains("//!") {
             found.push(Violation::at(&file.path, 1, "does not open with a paragraph that says what lives here"));
         }
         let length = file.lines().count();
@@ -153,6 +154,7 @@ mod tests {
     fn a_module_introduces_itself() {
         assert_eq!(found(&[("shared/src/a.rs", "use std::fmt;\n//! Late.\n")]).len(), 1);
         assert_eq!(found(&[("shared/src/a.rs", "// A word first.\n//! In time.\n")]).len(), 0);
+        assert_eq!(found(&[("shared/src/a/tests.rs", "use super::A;\n")]).len(), 0);
     }
 
     #[test]
