@@ -29,6 +29,7 @@ const PAGE: &str = "SELECT call, call_sid, direction, from_party, to_party, agen
     AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR direction = ?4) AND (?5 IS NULL OR agent = ?5) \
     AND (?6 IS NULL OR from_party = ?6 OR to_party = ?6) AND (?7 IS NULL OR opened_at >= ?7) \
     AND (?8 IS NULL OR opened_at < ?8) \
+    AND (?10 IS NULL OR instr(from_party, ?10) > 0 OR instr(to_party, ?10) > 0) \
     ORDER BY opened_at DESC, call DESC LIMIT ?9";
 
 /// The statement that writes a call's row.
@@ -101,6 +102,8 @@ pub struct Filter {
     pub agent: Option<AgentId>,
     /// Only with this party on either end.
     pub party: Option<Party>,
+    /// Only with this text in either party: a part of a number.
+    pub number: Option<String>,
     /// Only opened at this moment or later.
     pub from: Option<UnixMillis>,
     /// Only opened before this moment.
@@ -122,6 +125,7 @@ pub async fn list(database: &impl Database, filter: &Filter) -> Result<Vec<CallR
         filter.from.map(|t| t.0).into(),
         filter.until.map(|t| t.0).into(),
         filter.limit.into(),
+        filter.number.as_deref().into(),
     ];
     let results = database.run(vec![Statement { sql: PAGE, values }]).await?;
     Ok(results.into_iter().flatten().filter_map(|row| Some(read_row(&row)?.0)).collect())

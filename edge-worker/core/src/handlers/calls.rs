@@ -97,7 +97,18 @@ fn read_filter(request: &Request) -> Result<Filter, Refusal> {
             party @ (Party::Phone(_) | Party::Client(_) | Party::Sip(_)) => Ok(party),
         })
         .transpose()?;
-    Ok(Filter { before, status, direction, agent, party, from: moment("from")?, until: moment("until")?, limit })
+    let number = value("number")
+        .map(|text| {
+            let sound = (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || b == b'+');
+            if sound {
+                Ok(text)
+            } else {
+                Err(Refusal::field("number", "this must be a part of a number: digits, or + and digits"))
+            }
+        })
+        .transpose()?;
+    let (from, until) = (moment("from")?, moment("until")?);
+    Ok(Filter { before, status, direction, agent, party, number, from, until, limit })
 }
 
 fn cursor(row: &CallRow) -> String {
