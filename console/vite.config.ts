@@ -28,6 +28,7 @@ export default defineConfig({
   test: {
     include: ["src/**/*.test.{ts,tsx}"],
     environment: "node",
+    testTimeout: 30_000,
     restoreMocks: true,
     unstubGlobals: true,
   },

@@ -1,5 +1,5 @@
 // @vitest-environment happy-dom
-import { act, cleanup, fireEvent, render, screen, waitFor, within } from "@testing-library/react";
+import { act, cleanup, configure, fireEvent, render, screen, waitFor, within } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import vectors from "./api/fixtures/folds.json" with { type: "json" };
 import { Client } from "./api/client.ts";
@@ -39,6 +39,8 @@ const say = (path: string, ...messages: unknown[]) =>
     for (const message of messages) FakeSocket.last(path).send(message);
   });
 
+// A loaded machine is no reason to fail: what is waited for comes, or never does.
+configure({ asyncUtilTimeout: 15_000 });
 beforeEach(() => history.replaceState(null, "", "/"));
 afterEach(cleanup);
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clock, isoDuration, moment, party, readNumber, spoken, tenths } from "./format.ts";
+import { clock, isoDuration, moment, numberPart, party, readNumber, spoken, tenths } from "./format.ts";
 
 it("durations tick as on a clock", () => {
   expect([0, 7.9, 59, 60, 754, 3723, -4].map(clock)).toEqual(["0:00", "0:07", "0:59", "1:00", "12:34", "1:02:03", "0:00"]);
@@ -32,6 +32,10 @@ describe("a typed number", () => {
       expect(readNumber(typed)).toBeNull();
     }
   });
+});
+
+it("a part of a number is searched by its digits", () => {
+  expect(["(415) 555", " +1 415", "", "abc", "+"].map(numberPart)).toEqual(["415555", "+1415", "", "", "+"]);
 });
 
 it("moments name the day only when it is another", () => {

@@ -45,6 +45,12 @@ export function readNumber(typed: string): string | null {
   return /^\+[1-9]\d{1,14}$/.test(digits) ? digits : null;
 }
 
+/** What somebody typed to search for a number: its digits and a leading `+`, at most as many as a number has. */
+export function numberPart(typed: string): string {
+  const digits = typed.replace(/\D/g, "");
+  return ((typed.trim().startsWith("+") ? "+" : "") + digits).slice(0, 16);
+}
+
 const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const exactTime = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });

@@ -4,7 +4,7 @@
 import { useEffect, useRef, useState } from "react";
 import { type CallFilter, explain } from "../../api/client.ts";
 import type { CallRow, CallStatus, Direction } from "../../api/types.gen.ts";
-import { clock, exactly, isoDuration, moment, party, spoken } from "../../components/format.ts";
+import { clock, exactly, isoDuration, moment, numberPart, party, spoken } from "../../components/format.ts";
 import { DirectionIcon, StatusBadge } from "../../components/ui/badge.tsx";
 import { Button } from "../../components/ui/button.tsx";
 import { Field } from "../../components/ui/field.tsx";
@@ -25,7 +25,7 @@ const isDirection = (text: string | null): text is Direction => text !== null &&
 function filterOf(query: URLSearchParams): CallFilter {
   const [number, direction, status] = [query.get("number"), query.get("direction"), query.get("status")];
   return {
-    ...(number ? { number } : {}),
+    ...(numberPart(number ?? "") ? { number: numberPart(number ?? "") } : {}),
     ...(isDirection(direction) ? { direction } : {}),
     ...(isStatus(status) ? { status } : {}),
   };
@@ -110,13 +110,15 @@ function Filters({ filter }: { filter: CallFilter }) {
   };
   // Typing settles before the address and the list follow it.
   useEffect(() => {
-    const wanted = typed.trim();
+    const wanted = numberPart(typed);
     if (wanted === (filter.number ?? "")) return;
     const timer = setTimeout(() => change({ number: wanted || undefined }), TYPING_MS);
     return () => clearTimeout(timer);
   }, [typed]);
   // The way back, or “Clear the filter”, changes what is in the box as well.
-  useEffect(() => setTyped(filter.number ?? ""), [filter.number]);
+  useEffect(() => {
+    setTyped((old) => (numberPart(old) === (filter.number ?? "") ? old : (filter.number ?? "")));
+  }, [filter.number]);
   return (
     <form className="filters" role="search" aria-label="Filter calls" onSubmit={(event) => event.preventDefault()}>
       <Field label="Number">
