@@ -49,6 +49,23 @@ describe("the CSRF token", () => {
     });
   });
 
+  it("is renewed, once, when another tab has signed in anew", async () => {
+    const stale = () => json(403, { error: { code: "csrf", message: "not this session's" } });
+    const { client, requests } = scripted(
+      json(200, session("old")),
+      stale(),
+      json(200, session("new")),
+      new Response(null, { status: 204 }),
+      stale(),
+      json(200, session("new")),
+    );
+    await client.session();
+    await client.deleteKey("k");
+    expect(requests.map((r) => r.headers["X-CSRF-Token"])).toEqual([undefined, "old", undefined, "new"]);
+    expect((await refused(client.deleteKey("k"))).code).toBe("csrf");
+    expect(requests).toHaveLength(6);
+  });
+
   it("is taken from a session that was there already", async () => {
     const { client, requests } = scripted(json(200, session("t7")), new Response(null, { status: 204 }));
     await client.session();

@@ -152,6 +152,19 @@ export class Client {
   }
 
   async #call<Answer>(method: Method, path: string, request: Request = {}): Promise<Answer> {
+    const sent = this.#csrf;
+    try {
+      return await this.#once<Answer>(method, path, request);
+    } catch (error) {
+      // Signed in anew in another tab: the cookie is that session's now, and the token that is kept here is not.
+      if (!(error instanceof ApiError && error.code === "csrf" && sent !== null)) throw error;
+      await this.session();
+      if (this.#csrf === null || this.#csrf === sent) throw error;
+      return this.#once<Answer>(method, path, request);
+    }
+  }
+
+  async #once<Answer>(method: Method, path: string, request: Request): Promise<Answer> {
     const headers: Record<string, string> = { Accept: "application/json", ...request.headers };
     const init: RequestInit = { method, headers, credentials: "same-origin", cache: "no-store" };
     if (request.body !== undefined) {

@@ -225,7 +225,7 @@ function AgentForm({ start, version, taken, isNew = false, isDefault = false, on
             navigate("/agents", { replace: true });
           }}
         >
-          <p>Its calls stay in the history. Numbers that it answers fall to the default agent.</p>
+          <p>Its calls stay in the history. An agent that still answers a number cannot be deleted: give that number another one first.</p>
         </Confirm>
       )}
     </form>
