@@ -1,6 +1,7 @@
 //! Everything that cargo alone cannot say, by name: `cargo xtask demo`, `test`, `worker` and the others. Only the command
 //! line and the way a run ends stand here; each verb has a module.
 
+mod bench;
 mod checkout;
 mod demo;
 mod dev;
@@ -62,6 +63,14 @@ enum Verb {
         #[arg(long, short)]
         verbose: bool,
     },
+    /// Measure in release; further arguments go to what measures.
+    Bench {
+        /// What.
+        subject: bench::Subject,
+        /// For the measuring program.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Create once what a deployment needs: database, bucket, queues, keys, Fly app, TwiML App, number.
     Setup(setup::Options),
     /// Check the layout: layers, purity, secrets, file sizes, words.
@@ -104,6 +113,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Verb::Demo { once, scenario } => demo::run(&checkout, &scenario, once),
         Verb::Dev { port, node_port } => dev::run(&checkout, port, node_port),
         Verb::Test { only, verbose } => steps::test(&checkout, only.as_deref(), verbose),
+        Verb::Bench { subject, arguments } => bench::run(&checkout, subject, &arguments),
         Verb::Setup(options) => setup::run(&checkout, &options),
         Verb::Tidy => tidy::check(&checkout),
         Verb::GenTypes { check } => types::generate(&checkout, check),

@@ -135,6 +135,11 @@ pub(crate) fn violations(workspace: &Workspace) -> Vec<Violation> {
             }
         }
     }
+    let simulators = workspace.0.values().filter(|package| side(package) == "simulator");
+    for package in simulators.filter(|package| package.built.contains("trunkline-session")) {
+        let what = "builds on trunkline-session: a shared mistake would stay invisible (tests may list it)";
+        found.push(Violation::of(&package.manifest, what));
+    }
     for (name, _) in PURE {
         let Some(package) = workspace.0.get(name) else {
             found.push(Violation::of("Cargo.toml", format!("the pure crate {name} is not in the workspace")));
@@ -237,6 +242,12 @@ mod tests {
     #[test]
     fn the_simulator_is_for_tests_only() {
         assert_eq!(planted("media-node", "trunkline-simulator", true).len(), 1);
+    }
+
+    #[test]
+    fn the_simulator_meets_the_session_in_tests_only() {
+        assert_eq!(planted("trunkline-simulator", "trunkline-session", false).len(), 0);
+        assert_eq!(planted("trunkline-simulator", "trunkline-session", true).len(), 1);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::tree::Tree;
 /// Twilio's magic test numbers.
 const FICTION: &str = r"^\+(?:1\d{3}55501\d{2}|1555\d{7}|4420794609\d{2}|447700900\d{3}|1500555\d{4})$";
 /// Numbers of Twilio's documentation: those its signature examples are signed over, and those that stand for a caller
-/// who is anonymous, restricted, blocked, unknown or unavailable.
+/// who is anonymous, restricted or unavailable.
 const DOCUMENTED: [&str; 7] =
     ["+14158675310", "+14158675309", "+18005551212", "+15550001", "+266696687", "+7378742833", "+86282452253"];
 /// Files whose long digit strings are checksums.
