@@ -60,7 +60,7 @@ export async function tellStatus(edge, form, status, over = {}) {
 
 /** Twilio says what became of a stream. */
 export function tellStream(edge, { stream, form }, event, streamSid = `MZ${randomBytes(16).toString("hex")}`) {
-  const path = stream.statusCallback.replace(PUBLIC, "").replace(/#.*$/, "");
+  const path = stream.statusCallback.replace(PUBLIC, "");
   return edge.webhook(path, {
     AccountSid: ACCOUNT,
     CallSid: form.CallSid,

@@ -20,7 +20,7 @@ export class Carrier {
     return carrier;
   }
 
-  /** The next request is answered by `answer(response, request)` instead of as usual. */
+  /** The next request to create a call is answered by `answer(response, request, carrier)` instead of as usual. */
   arrange(answer) {
     this.#arranged.push(answer);
   }
@@ -33,7 +33,8 @@ export class Carrier {
       const form = new URLSearchParams(body);
       const seen = { method: request.method, path: url.pathname, query: url.searchParams, form, authorization: request.headers.authorization };
       this.requests.put(seen);
-      const answer = this.#arranged.shift() ?? usual;
+      const creates = seen.method === "POST" && seen.path.endsWith("/Calls.json");
+      const answer = (creates && this.#arranged.shift()) || usual;
       answer(response, seen, this);
     });
   }

@@ -111,7 +111,7 @@ suite("an inbound call", () => {
     try {
       await assert.rejects(thief.take(stream), ({ status, code }) => status === 401 || status === 403 || code !== undefined);
     } finally {
-      thief.stop();
+      await thief.leave();
     }
     // The same node may come again with the same ticket: its first answer may have been lost.
     const again = await node.take({ ...stream, streamSid: media.streamSid });

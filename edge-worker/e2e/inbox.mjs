@@ -58,12 +58,12 @@ export class Inbox {
 }
 
 /** Waits until `look` answers something true, and returns it: for facts that can only be asked for. */
-export async function eventually(what, look) {
-  const deadline = Date.now() + PATIENCE_MS;
+export async function eventually(what, look, patience = PATIENCE_MS) {
+  const deadline = Date.now() + patience;
   for (;;) {
     const seen = await look();
     if (seen) return seen;
-    if (Date.now() > deadline) throw new Error(`${what}: not so within ${PATIENCE_MS} ms`);
+    if (Date.now() > deadline) throw new Error(`${what}: not so within ${patience} ms`);
     await new Promise((resume) => setTimeout(resume, 50));
   }
 }

@@ -35,6 +35,12 @@ export class MediaNode {
     clearInterval(this.#timer);
   }
 
+  /** Takes no more calls, and says so. */
+  async leave() {
+    this.stop();
+    await this.beat({ draining: true });
+  }
+
   /** Redeems the ticket of a `<Stream>`; the room has answered `begin` when this resolves. */
   async take(stream) {
     const call = new NodeCall(this, stream);
@@ -55,14 +61,24 @@ export class NodeCall {
     this.sent = [];
   }
 
-  /** Opens the socket and says hello; takes the room's `begin`. */
-  async connect(token = this.begin?.resumeToken) {
+  async #open(token) {
     this.room = await Conversation.open(
       this.node.edge.socketUrl(`/node/calls/${this.call}`),
       { authorization: `Bearer ${token}` },
       `${this.node.id}'s socket to the room`,
     );
     this.room.send({ type: "hello", protocol: 1, node: this.node.id, streamSid: this.streamSid, lastLine: this.lines });
+  }
+
+  #number(events) {
+    const facts = events.map((event) => ({ line: ++this.lines, at: Date.now(), event }));
+    this.sent.push(...facts);
+    return facts;
+  }
+
+  /** Opens the socket and says hello; takes the room's `begin`. */
+  async connect(token = this.begin?.resumeToken) {
+    await this.#open(token);
     const first = await this.room.takeUntil(({ type }) => type === "begin" || type === "refused");
     if (first.type === "refused") throw Object.assign(new Error(`refused: ${first.code}`), { code: first.code });
     this.begin = first;
@@ -80,12 +96,18 @@ export class NodeCall {
     }
   }
 
+  /** After another node has taken over: reports what was left, and is sent away. Returns the refusal's code. */
+  async handIn(...events) {
+    const facts = this.#number(events);
+    await this.#open(this.begin.resumeToken);
+    this.room.send({ type: "facts", epoch: this.begin.epoch, facts });
+    await this.acknowledged();
+    return (await this.room.takeUntil(({ type }) => type === "refused")).code;
+  }
+
   /** Puts facts on the socket, numbered; does not wait. */
   tell(...events) {
-    const facts = events.map((event) => ({ line: ++this.lines, at: Date.now(), event }));
-    this.sent.push(...facts);
-    this.room.send({ type: "facts", epoch: this.begin.epoch, facts });
-    return facts;
+    this.room.send({ type: "facts", epoch: this.begin.epoch, facts: this.#number(events) });
   }
 
   /** Reports facts and waits until the room has stored them. */
@@ -116,13 +138,15 @@ const attribute = (xml, pattern) => {
     ?.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"').replaceAll("&apos;", "'").replaceAll("&amp;", "&");
 };
 
-/** What a `<Connect><Stream>` says, or null when the TwiML has none. */
+/** What a `<Connect><Stream>` says, or null when the TwiML has none. Addresses are as Twilio requests and signs them: what
+ * stands after `#` is for Twilio alone. */
 export function streamOf(twiml) {
   const url = attribute(twiml, /<Stream[^>]*\surl="([^"]*)"/);
   if (!url) return null;
-  const action = attribute(twiml, /<Connect[^>]*\saction="([^"]*)"/);
+  const requested = (address) => address?.replace(/#.*$/, "");
+  const action = requested(attribute(twiml, /<Connect[^>]*\saction="([^"]*)"/));
   const ticket = attribute(twiml, /<Parameter name="ticket" value="([^"]*)"/);
-  const statusCallback = attribute(twiml, /<Stream[^>]*\sstatusCallback="([^"]*)"/);
+  const statusCallback = requested(attribute(twiml, /<Stream[^>]*\sstatusCallback="([^"]*)"/));
   const call = new URL(action).searchParams.get("call");
   const claims = JSON.parse(Buffer.from(ticket.split(".")[1], "base64url").toString());
   return { url, action, ticket, statusCallback, call, claims };

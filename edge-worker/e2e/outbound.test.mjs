@@ -134,14 +134,27 @@ suite("an outbound call", () => {
     assert.equal(unknown.status, 202, unknown.text);
     assert.equal(unknown.json.status, "unknown");
     assert.equal(unknown.json.callSid, null);
+    // The room looks after a quarter of a minute, so that Twilio's listing has caught up with itself.
     const found = await eventually("the call is found at Twilio", async () => {
       const { call } = await show(edge, unknown.json.call);
       return call.callSid && call;
-    });
+    }, 30_000);
     assert.equal(found.callSid, `CA${"b".repeat(32)}`);
     const posts = [];
     while (carrier.requests.length > 0) posts.push(await carrier.requests.take());
     assert.equal(posts.filter(({ method, path }) => method === "POST" && path.endsWith("/Calls.json")).length, 1);
+  });
+
+  test("an unclear call that rings after all says its name itself", async () => {
+    carrier.arrange((response) => response.destroy());
+    const to = somebody();
+    const unknown = await edge.api("POST", "/api/calls", { to });
+    assert.equal(unknown.status, 202, unknown.text);
+    const form = inboundForm({ CallStatus: "ringing", Direction: "outbound-api", From: OUR_NUMBER, To: to, Caller: OUR_NUMBER, Called: to });
+    await edge.webhook(`/api/calls/status?call=${unknown.json.call}`, statusForm(form, "ringing"));
+    const { call } = await show(edge, unknown.json.call);
+    assert.equal(call.callSid, form.CallSid);
+    assert.equal(call.status, "ringing");
   });
 
   test("a Twilio that never answers is 202 within the time that is promised", async () => {

@@ -57,8 +57,9 @@ suite("after a stream", () => {
     ]);
 
     // The first node comes back with what it had not yet reported: kept as that epoch's history, but it owns nothing.
-    const late = await nodeOf(ringing.stream).edge.fetch("/health");
-    assert.equal(late.status, 200);
+    assert.equal(await lost.handIn(said("agent", "i", "Late words.", 4_000)), "superseded");
+    await watcher.until(({ facts }) => facts.some(({ fact }) => fact.epoch === 1 && fact.event?.text === "Late words."));
+    assert.equal(rescuer.room.unread, 0, "the owner noticed nothing");
     await rescuer.report(said("agent", "h", "We are, from ten.", 5_000), { kind: "ended", reason: "agent_hung_up" });
     await watcher.until(({ facts }) => facts.some(({ fact }) => fact.epoch === 2 && fact.event?.kind === "ended"));
 

@@ -105,12 +105,17 @@ suite("the event stream of a transcript", () => {
   });
 
   test("Twilio's transcription of a browser's call appears in it, final words once", async () => {
-    const form = inboundForm({ From: "client:rep_7", Caller: "client:rep_7", To: "+14155550177", Called: "+14155550177" });
+    const { identity } = (await edge.api("POST", "/api/token")).json;
+    const from = (name) => inboundForm({ From: `client:${name}`, Caller: `client:${name}`, To: "+14155550177", Called: "+14155550177" });
+    const stranger = await edge.webhook("/voice", from("rep_7"));
+    assert.match(await stranger.text(), /<Reject/, "an identity that nobody was given");
+    const form = from(identity);
     const answer = await edge.webhook("/voice", form);
     const twiml = await answer.text();
     assert.equal(answer.status, 200, twiml);
+    assert.match(twiml, /<Dial[^>]*>.*\+14155550177/s);
     const callback = twiml.match(/statusCallbackUrl="([^"]*)"/)[1].replaceAll("&amp;", "&");
-    const url = new URL(callback);
+    const url = new URL(callback.replace(/#.*$/, ""));
     const call = url.searchParams.get("call");
     const watcher = await Watcher.open(edge, call);
     const words = (sequence, track, transcript, final = "true") => edge.webhook(url.pathname + url.search, {

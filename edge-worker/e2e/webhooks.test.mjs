@@ -77,7 +77,8 @@ suite("webhooks", () => {
   test("what is not signed by Twilio is refused and changes nothing", async () => {
     const form = inboundForm();
     const forged = [
-      ["no signature", { sign: () => "" }],
+      // As Twilio's own middleware does.
+      ["no signature", { sign: () => "" }, 400],
       ["another key", { sign: (url) => signature(url, form, "0".repeat(32)) }],
       ["another host", { sign: () => signature("https://evil.example/voice", form) }],
       ["another path", { sign: () => signature(`${PUBLIC}/voice/fallback`, form) }],
@@ -86,9 +87,9 @@ suite("webhooks", () => {
       ["two signatures", { sign: (url) => `${signature(url, form)}, ${signature(url, form)}` }],
       ["an unknown shared key", { headers: { "x-twilio-webhooks-signature-settings": "key=none,algorithm=HMAC_SHA256" } }],
     ];
-    for (const [what, how] of forged) {
+    for (const [what, how, status = 403] of forged) {
       const answer = await edge.webhook("/voice", form, how);
-      assert.equal(answer.status, 403, what);
+      assert.equal(answer.status, status, what);
       assert.doesNotMatch(await answer.text(), /<Stream/, what);
     }
     assert.equal(await traces(form.CallSid), 404);
