@@ -16,6 +16,8 @@ pub(crate) enum Heard<'a> {
         payload: Cow<'a, str>,
         /// What it decodes to, in bytes.
         bytes: usize,
+        /// Milliseconds since the stream's start, if it says so.
+        dated_ms: Option<u32>,
     },
     /// A mark of ours came back.
     Mark(Cow<'a, str>),
@@ -84,9 +86,9 @@ impl Carrier {
 
     /// Reads one text message.
     pub(crate) fn read<'a>(&self, text: &'a str) -> Result<Heard<'a>, Fault> {
-        if let Some(payload) = self.plain_audio(text) {
+        if let Some((payload, dated_ms)) = self.plain_audio(text) {
             let bytes = scan::base64_len(payload).ok_or(Fault::NotBase64)?;
-            return Ok(Heard::Audio { payload: Cow::Borrowed(payload), bytes });
+            return Ok(Heard::Audio { payload: Cow::Borrowed(payload), bytes, dated_ms });
         }
         let (message, stream) = media_stream::read(text)?;
         if stream.is_some_and(|sid| sid != self.stream.as_str()) {
@@ -95,7 +97,8 @@ impl Carrier {
         match message {
             Message::Media(media) if matches!(media.track.as_ref(), "inbound" | "") => {
                 let bytes = scan::base64_len(&media.payload).ok_or(Fault::NotBase64)?;
-                Ok(Heard::Audio { payload: media.payload, bytes })
+                let dated_ms = u32::try_from(media.timestamp).ok().filter(|ms| *ms > 0);
+                Ok(Heard::Audio { payload: media.payload, bytes, dated_ms })
             }
             Message::Media(_) => Err(Fault::OtherTrack),
             Message::Mark { name } => Ok(Heard::Mark(name)),
@@ -106,8 +109,8 @@ impl Carrier {
         }
     }
 
-    /// The payload of a media frame about which nothing is unusual.
-    fn plain_audio<'a>(&self, text: &'a str) -> Option<&'a str> {
+    /// The payload and date of a media frame about which nothing is unusual.
+    fn plain_audio<'a>(&self, text: &'a str) -> Option<(&'a str, Option<u32>)> {
         let (mut is_media, mut is_ours, mut body) = (false, false, None);
         scan::members(text, |key, value| {
             match (key, value) {
@@ -124,18 +127,20 @@ impl Carrier {
         if !(is_media && is_ours) {
             return None;
         }
-        let (mut is_inbound, mut payload) = (false, None);
+        let (mut is_inbound, mut payload, mut dated_ms) = (false, None, None);
         scan::members(body?, |key, value| {
             match (key, value) {
                 ("track", scan::Value::Text("inbound")) => is_inbound = true,
                 ("track", _) => return None,
                 ("payload", scan::Value::Text(text)) if payload.is_none() => payload = Some(text),
                 ("payload", _) => return None,
+                ("timestamp", scan::Value::Text(text)) => dated_ms = Some(text.parse().ok()?),
+                ("timestamp", value) => dated_ms = Some(value.number()?),
                 _ => {}
             }
             Some(())
         })?;
-        payload.filter(|_| is_inbound)
+        is_inbound.then_some((payload?, dated_ms.filter(|ms| *ms > 0)))
     }
 }
 
@@ -155,7 +160,9 @@ mod tests {
             PLAIN,
             r#"{"streamSid":"MZ00000000000000000000000000000001","media":{"payload":"//8=","track":"inbound","timestamp":5},"event":"media"}"#,
         ] {
-            let Ok(Heard::Audio { payload: Cow::Borrowed(payload), bytes: 2 }) = carrier().read(text) else {
+            let Ok(Heard::Audio { payload: Cow::Borrowed(payload), bytes: 2, dated_ms: Some(5) }) =
+                carrier().read(text)
+            else {
                 panic!("{text}")
             };
             assert_eq!(payload, "//8=");
@@ -165,11 +172,11 @@ mod tests {
     #[test]
     fn unusual_audio_is_read_by_the_shared_decoder() {
         let escaped = PLAIN.replace("//8=", r"\/\/8=");
-        assert_eq!(carrier().read(&escaped), Ok(Heard::Audio { payload: "//8=".into(), bytes: 2 }));
+        assert_eq!(carrier().read(&escaped), Ok(Heard::Audio { payload: "//8=".into(), bytes: 2, dated_ms: Some(5) }));
         let trackless = r#"{"event":"media","media":{"payload":"//8="}}"#;
-        assert_eq!(carrier().read(trackless), Ok(Heard::Audio { payload: "//8=".into(), bytes: 2 }));
+        assert_eq!(carrier().read(trackless), Ok(Heard::Audio { payload: "//8=".into(), bytes: 2, dated_ms: None }));
         let empty = PLAIN.replace("//8=", "");
-        assert_eq!(carrier().read(&empty), Ok(Heard::Audio { payload: "".into(), bytes: 0 }));
+        assert_eq!(carrier().read(&empty), Ok(Heard::Audio { payload: "".into(), bytes: 0, dated_ms: Some(5) }));
     }
 
     #[test]

@@ -375,6 +375,11 @@ impl Playback {
         out(Out::Mark(MarkName { generation: self.generation, number: self.marks_sent }));
     }
 
+    /// A frame of the caller's audio came, dated so many milliseconds after the stream's start: it shows how late marks are.
+    pub(crate) fn frame(&mut self, now: Now, dated_ms: u32) {
+        self.clock.frame(now, dated_ms);
+    }
+
     /// Twilio sent a mark back. Marks of an older generation, and any that were not sent, change nothing: `false`.
     pub(crate) fn reached(&mut self, now: Now, name: &str, ended: impl FnMut(Heard)) -> bool {
         let Some(name) = MarkName::read(name) else { return false };

@@ -16,7 +16,12 @@ impl Session {
             Err(_) => return self.carrier_was_wrong(),
         };
         match heard {
-            Heard::Audio { payload, bytes } => self.caller_said(&payload, bytes),
+            Heard::Audio { payload, bytes, dated_ms } => {
+                if let Some(dated_ms) = dated_ms {
+                    self.playback.frame(self.now, dated_ms);
+                }
+                self.caller_said(&payload, bytes);
+            }
             Heard::Mark(name) => {
                 let now = self.now;
                 self.playback(|playback, _, ended| {
