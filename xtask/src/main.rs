@@ -24,6 +24,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::checkout::Checkout;
+use crate::demo::Ending;
 use crate::processes::Interrupted;
 
 /// Builds, runs and checks Trunkline.
@@ -41,6 +42,9 @@ enum Verb {
         /// End after the call; the exit status is its verdict.
         #[arg(long)]
         once: bool,
+        /// Let a browser watch the call, and check what it shows.
+        #[arg(long, conflicts_with = "once")]
+        browser: bool,
         /// Which call: a file of simulator/scenarios, without its ending.
         #[arg(long, value_name = "NAME", default_value = "clinic")]
         scenario: String,
@@ -110,7 +114,14 @@ fn run(arguments: Arguments) -> Result<()> {
     processes::stop_all_on_signals()?;
     let checkout = Checkout::here()?;
     match arguments.verb {
-        Verb::Demo { once, scenario } => demo::run(&checkout, &scenario, once),
+        Verb::Demo { once, browser, scenario } => {
+            let ending = match (once, browser) {
+                (_, true) => Ending::Browser,
+                (true, false) => Ending::Verdict,
+                (false, false) => Ending::Stay,
+            };
+            demo::run(&checkout, &scenario, ending)
+        }
         Verb::Dev { port, node_port } => dev::run(&checkout, port, node_port),
         Verb::Test { only, verbose } => steps::test(&checkout, only.as_deref(), verbose),
         Verb::Bench { subject, arguments } => bench::run(&checkout, subject, &arguments),

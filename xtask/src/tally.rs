@@ -1,4 +1,4 @@
-//! How many tests a runner says it ran: read from what `cargo test`, `node --test`, vitest and Python's unittest print.
+//! How many tests a runner says it ran: read from what `cargo test`, `node --test`, vitest and our own checks print.
 //! A runner whose output names no test at all is an error elsewhere, so that a lost test folder cannot pass unseen.
 
 use std::iter::Sum;
@@ -44,8 +44,8 @@ pub(crate) enum Runner {
     Node,
     /// vitest: `Tests  1 failed | 12 passed (13)`.
     Vitest,
-    /// Python's unittest: `Ran N tests`, then `OK (skipped=1)` or `FAILED (failures=1, errors=2)`.
-    Unittest,
+    /// A program of ours that prints `N passed, M failed` as its last line.
+    Checks,
 }
 
 impl Runner {
@@ -87,13 +87,14 @@ impl Runner {
                 };
                 Tally { passed: sum("passed"), failed: sum("failed"), skipped: sum("skipped") + sum("todo") }
             }
-            Self::Unittest => {
-                let sum =
-                    |pattern: &str| regex(pattern).captures_iter(output).map(|found| number(&found, 1)).sum::<u64>();
-                let ran = sum(r"(?m)^Ran (\d+) tests? in ");
-                let failed = sum(r"(?m)^FAILED \(.*failures=(\d+)") + sum(r"(?m)^FAILED \(.*errors=(\d+)");
-                let skipped = sum(r"(?m)^(?:OK|FAILED) \(.*skipped=(\d+)");
-                Tally { passed: ran.saturating_sub(failed + skipped), failed, skipped }
+            Self::Checks => {
+                let last = output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+                let found = regex(r"^(\d+) passed, (\d+) failed$").captures(last.trim());
+                found.map_or_else(Tally::default, |found| Tally {
+                    passed: number(&found, 1),
+                    failed: number(&found, 2),
+                    skipped: 0,
+                })
             }
         }
     }
@@ -138,17 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn unittest_counts_what_ran_less_what_failed() {
-        assert_eq!(Runner::Unittest.count("Ran 3 tests in 0.1s\n\nOK\n"), tally(3, 0, 0));
+    fn our_checks_count_in_their_last_line() {
         assert_eq!(
-            Runner::Unittest.count("Ran 9 tests in 0.1s\n\nFAILED (failures=1, errors=2, skipped=1)\n"),
-            tally(5, 3, 1)
+            Runner::Checks.count("ok    a\n3 passed, 9 failed\nFAIL  b\n2 passed, 1 failed\n\n"),
+            tally(2, 1, 0)
         );
     }
 
     #[test]
     fn output_without_a_count_is_no_test() {
-        for runner in [Runner::Cargo, Runner::Node, Runner::Vitest, Runner::Unittest] {
+        for runner in [Runner::Cargo, Runner::Node, Runner::Vitest, Runner::Checks] {
             assert_eq!(runner.count("all is well, 12 passed\n"), tally(0, 0, 0));
         }
     }
