@@ -62,11 +62,11 @@ const STEPS: &[(&str, Work)] = &[
     ("release", |bench| stack::native(&bench.checkout).map(|()| Tally::default())),
     ("demo", |bench| {
         // Built by the steps before; this looks again, which takes a second or two.
-        let demo = bench.program(std::env::current_exe()?).args(["demo", "--once"]).named("demo");
+        let demo = bench.cargo(&["xtask", "demo", "--once"]);
         bench.check("demo", demo)
     }),
     ("browser", |bench| {
-        let demo = bench.program(std::env::current_exe()?).args(["demo", "--browser"]).named("browser");
+        let demo = bench.cargo(&["xtask", "demo", "--browser"]);
         bench.count("browser", Runner::Checks, demo)
     }),
 ];
