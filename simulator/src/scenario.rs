@@ -270,7 +270,7 @@ impl Scenario {
         if let Some((_, text)) = EMBEDDED.iter().find(|(known, _)| *known == name) {
             return Self::read(text);
         }
-        if !Path::new(name).extension().is_some_and(|extension| extension == "toml") {
+        if Path::new(name).extension().is_none_or(|extension| extension != "toml") {
             let known = EMBEDDED.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ");
             return Err(ScenarioError::Unknown { name: name.to_owned(), known });
         }

@@ -647,10 +647,10 @@ impl Call {
         self.generation += 1;
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::Nothing | Doing::Fetching { .. } | Doing::Loading { .. } | Doing::Waiting => None,
-            Doing::Gathering { verb, .. } => match verb {
-                Verb::Gather { action, .. } if goes_on => Some(action),
-                _ => None,
-            },
+            Doing::Gathering { verb, .. } => {
+                let Verb::Gather { action, .. } = verb else { return None };
+                goes_on.then_some(action)
+            }
             Doing::Streaming { sid, action } => {
                 self.stop_stream(now, &sid);
                 action

@@ -103,7 +103,14 @@ fn refusal(error: &Error) -> Alert {
         Error::Io(_) => Alert::new(31904, "not reachable"),
         Error::Tls(_) => Alert::new(31910, "TLS"),
         Error::Url(_) => Alert::new(31923, "an address that is not a URL"),
-        other => Alert::new(31920, other.to_string()),
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Capacity(_)
+        | Error::Protocol(_)
+        | Error::WriteBufferFull(_)
+        | Error::Utf8(_)
+        | Error::AttackAttempt
+        | Error::HttpFormat(_) => Alert::new(31920, error.to_string()),
     }
 }
 

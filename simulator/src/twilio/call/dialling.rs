@@ -70,7 +70,12 @@ impl Call {
     fn take_dialling(&mut self) -> Option<Dialling> {
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::Dialling(dialling) => Some(dialling),
-            other => {
+            other @ (Doing::Nothing
+            | Doing::Fetching { .. }
+            | Doing::Loading { .. }
+            | Doing::Waiting
+            | Doing::Gathering { .. }
+            | Doing::Streaming { .. }) => {
                 self.doing = other;
                 None
             }

@@ -167,7 +167,18 @@ impl Call {
                     self.actions.push_back(Action::Announce { text: text.clone(), lasts });
                 }
                 Verb::Pause { seconds } => spoken += Duration::from_secs(u64::from(*seconds)),
-                _ => spoken += Duration::from_secs(1),
+                Verb::Play { .. } => spoken += Duration::from_secs(1),
+                // The reader lets nothing else be a prompt.
+                Verb::Redirect(_)
+                | Verb::Hangup
+                | Verb::Reject { .. }
+                | Verb::Connect { .. }
+                | Verb::Dial(_)
+                | Verb::StartStream(_)
+                | Verb::StartTranscription(_)
+                | Verb::StartRecording(_)
+                | Verb::Stop(_)
+                | Verb::Gather { .. } => {}
             }
         }
         let until = now + spoken + Duration::from_secs(u64::from(*timeout_s));
@@ -236,16 +247,17 @@ impl Call {
             return;
         }
         let dies = end == StreamEnd::Broken && !self.network.survives_stream_death;
-        match &self.doing {
-            Doing::Streaming { sid: present, .. } if present == sid && dies => self.end(now, Status::Completed),
-            Doing::Streaming { sid: present, action } if present == sid => match action.clone() {
-                Some(action) => {
-                    self.generation += 1;
-                    self.fetch(now, Purpose::Action, action, Vec::new());
-                }
-                None => self.next_verb(now),
-            },
-            _ => {}
+        let Doing::Streaming { sid: present, action } = &self.doing else { return };
+        if present != sid {
+            return;
+        }
+        match action.clone() {
+            _ if dies => self.end(now, Status::Completed),
+            Some(action) => {
+                self.generation += 1;
+                self.fetch(now, Purpose::Action, action, Vec::new());
+            }
+            None => self.next_verb(now),
         }
     }
 

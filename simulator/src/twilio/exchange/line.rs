@@ -21,6 +21,9 @@ use super::{CallRecord, Cast, Command, Exchange, Resource, What, lock};
 /// Messages from servers that wait to be handled; a reader waits when there are more, and the server feels it.
 const INCOMING: usize = 1024;
 
+/// Which stream, when, and what.
+type FromServer = (String, Instant, Incoming);
+
 struct LiveStream {
     machine: MediaStream,
     socket: Option<Socket>,
@@ -48,7 +51,7 @@ pub(super) struct Line {
     order: Vec<String>,
     frames: u64,
     tasks: JoinSet<Done>,
-    server: (mpsc::Sender<(String, Instant, Incoming)>, mpsc::Receiver<(String, Instant, Incoming)>),
+    server: (mpsc::Sender<FromServer>, mpsc::Receiver<FromServer>),
     ticker: Option<Interval>,
     record: CallRecord,
 }
@@ -119,7 +122,7 @@ impl Line {
                     // Whoever asked may have given up.
                     let _ = answer.send(result);
                 }
-                Some((sid, at, incoming)) = self.server.1.recv() => self.from_server(&sid, at, incoming),
+                Some((sid, at, incoming)) = self.server.1.recv() => self.server_said(&sid, at, incoming),
                 Some(finished) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Ok(finished) = finished {
                         self.task_done(finished);
@@ -327,7 +330,7 @@ impl Line {
         self.act(now);
     }
 
-    fn from_server(&mut self, sid: &str, at: Instant, incoming: Incoming) {
+    fn server_said(&mut self, sid: &str, at: Instant, incoming: Incoming) {
         let at = at.saturating_duration_since(self.exchange.0.started);
         let Some(stream) = self.streams.get_mut(sid).filter(|stream| !stream.stopped) else { return };
         let end = match incoming {
@@ -396,7 +399,7 @@ impl Line {
         }
         let frame = self.person.frame(nominal);
         self.frames += 1;
-        let lost = self.cast.lose_every > 0 && self.frames % u64::from(self.cast.lose_every) == 0;
+        let lost = self.cast.lose_every > 0 && self.frames.is_multiple_of(u64::from(self.cast.lose_every));
         for sid in self.order.clone() {
             if let Some(stream) = self.streams.get_mut(&sid) {
                 if lost {

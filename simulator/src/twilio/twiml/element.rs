@@ -57,10 +57,7 @@ impl<'w, 'a, 'input> Element<'w, 'a, 'input> {
     }
 
     pub(super) fn flag(&mut self, attribute: &'static str, default: bool) -> bool {
-        match self.word(attribute, &["true", "false"], if default { "true" } else { "false" }) {
-            "true" => true,
-            _ => false,
-        }
+        self.word(attribute, &["true", "false"], if default { "true" } else { "false" }) == "true"
     }
 
     pub(super) fn word(
