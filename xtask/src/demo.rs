@@ -61,7 +61,7 @@ impl Demo<'_> {
     fn play(&self) -> Result<()> {
         let ports = Ports::reserve()?;
         let secrets = Secrets::generate()?;
-        let auth_token = keys::hex::<16>()?;
+        let twilio = twilio_vars(ports)?;
         let mut node_vars = secrets.node_vars(ports, &self.folder.path("spool"));
         node_vars.extend([
             ("OPENAI_API_KEY".into(), format!("sk-fake-{}", keys::hex::<8>()?)),
@@ -69,7 +69,7 @@ impl Demo<'_> {
         ]);
         let plan = Plan {
             ports,
-            edge_vars: [secrets.edge_vars(ports), twilio_vars(ports, &auth_token)?].concat(),
+            edge_vars: [secrets.edge_vars(ports), twilio.clone()].concat(),
             edge_files: Vec::new(),
             node_vars,
             state: self.folder.path("state"),
@@ -80,11 +80,9 @@ impl Demo<'_> {
         };
         let stack = Stack::start(self.checkout, &plan)?;
         say(&format!("ready after {}", duration(self.started.elapsed())));
+        say(&format!("the console is at {}", ports.edge_url()));
         say("");
-        say(&format!("  console      {}", ports.edge_url()));
-        say(&format!("  set-up token {}", secrets.setup_token));
-        say("");
-        let simulator = self.simulator(ports, &secrets.setup_token, &auth_token);
+        let simulator = self.simulator(ports, &secrets.setup_token, &twilio);
         match self.ending {
             Ending::Stay => {
                 let simulator = simulator.start()?;
@@ -116,15 +114,17 @@ impl Demo<'_> {
         }
     }
 
-    fn simulator(&self, ports: Ports, setup_token: &str, auth_token: &str) -> Program {
+    /// The simulator, which gets its secrets as variables: a command line can be read by others.
+    fn simulator(&self, ports: Ports, setup_token: &str, twilio: &Vars) -> Program {
         Program::new(&self.programs.simulator)
             .arg("demo")
-            .args(["--edge", &ports.edge_url(), "--setup-token", setup_token])
-            .args(["--auth-token", auth_token, "--account-sid", ACCOUNT])
+            .args(["--edge", &ports.edge_url(), "--account-sid", ACCOUNT])
             .args(["--rest-listen", &format!("127.0.0.1:{}", ports.rest)])
             .args(["--provider-listen", &format!("127.0.0.1:{}", ports.provider)])
             .args(["--scenario", self.scenario, "--verdict"])
             .arg(self.folder.path("verdict.json"))
+            .env("SETUP_TOKEN", setup_token)
+            .envs(twilio.iter().map(|(name, value)| (name, value)))
             .dir(self.checkout.root())
             .log(self.folder.path("logs/simulator.log"))
             .echo(Echo::Lines)
@@ -153,10 +153,10 @@ impl Demo<'_> {
 }
 
 /// The Worker's account at the simulated Twilio.
-fn twilio_vars(ports: Ports, auth_token: &str) -> Result<Vars> {
+fn twilio_vars(ports: Ports) -> Result<Vars> {
     Ok(vec![
         ("TWILIO_ACCOUNT_SID".into(), ACCOUNT.into()),
-        ("TWILIO_AUTH_TOKEN".into(), auth_token.into()),
+        ("TWILIO_AUTH_TOKEN".into(), keys::hex::<16>()?),
         ("TWILIO_CALLER_ID".into(), CALLER_ID.into()),
         ("TWILIO_TWIML_APP_SID".into(), TWIML_APP.into()),
         ("TWILIO_API_KEY".into(), API_KEY.into()),
