@@ -64,7 +64,6 @@ export function AgentPage({ id }: { id: string }) {
         <BuiltIn agent={agent} />
       ) : (
         <AgentForm
-          key={agent.version}
           start={draftOf(agent)}
           version={agent.version}
           taken={[]}
@@ -137,7 +136,10 @@ function AgentForm({ start, version, taken, isNew = false, isDefault = false, on
     setFaults({});
     try {
       await client.saveAgent(read.agent);
-      if (isNew) navigate(`/agents/${encodeURIComponent(draft.id)}`, { replace: true });
+      if (isNew) {
+        navigate("/agents", { replace: true });
+        return;
+      }
       setSaved(true);
       onSaved?.();
     } catch (error) {

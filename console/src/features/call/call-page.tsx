@@ -1,7 +1,7 @@
 // A call's page: while it lives, what is said and what happens as it happens, and a way to end it; afterwards the same
 // as its entry in the history, with how it ended.
 
-import { useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import type { CallView } from "./call-reducer.ts";
 import { clock, exactly, isoDuration, moment, party, spoken, timeOfDay } from "../../components/format.ts";
 import { Badge, DirectionIcon, StatusBadge } from "../../components/ui/badge.tsx";
@@ -20,6 +20,9 @@ import { TranscriptPanel } from "./transcript-panel.tsx";
 import { useCall } from "./use-call.ts";
 import { DIRECTION_WORDS, END_SENTENCES, type Tone } from "./words.ts";
 
+/** How long a call that was told to end may take before the button can be used again. */
+const HANG_UP_MS = 10_000;
+
 const RESULT_TONE = { completed: "good", unanswered: "quiet", limited: "warn", failed: "bad" } as const satisfies Record<string, Tone>;
 
 export function CallPage({ id }: { id: string }) {
@@ -28,6 +31,12 @@ export function CallPage({ id }: { id: string }) {
   const [asking, setAsking] = useState(false);
   const [ending, setEnding] = useState(false);
   const over = isOver(view.state) || view.complete;
+  // An order that was lost on its way may be given again.
+  useEffect(() => {
+    if (!ending) return;
+    const timer = setTimeout(() => setEnding(false), HANG_UP_MS);
+    return () => clearTimeout(timer);
+  }, [ending]);
   const above = (
     <Link className="back" to={over ? "/calls" : "/"}>
       <Icon name="back" /> {over ? "History" : "Live board"}
@@ -136,7 +145,7 @@ function Duration({ view, over }: { view: CallView; over: boolean }) {
 function Details({ view, id }: { view: CallView; id: string }) {
   const now = useNow(false);
   const seconds = connectedSeconds(view.state);
-  const rows: [string, React.ReactNode][] = [
+  const rows: [string, ReactNode][] = [
     ["From", party(view.from ?? "anonymous")],
     ["To", party(view.to ?? "anonymous")],
     ["Agent", view.agent ? <Link to={`/agents/${view.agent}`}>{view.agent}</Link> : "None"],

@@ -1,7 +1,7 @@
 // The conversation: what each side said, words still being said, keys pressed in between, and on the agent's lines how
 // much of them the caller heard. New lines are followed while the end is in sight.
 
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import { memo, type ReactNode, useEffect, useRef, useState } from "react";
 import type { StampedFact, TranscriptLine } from "../../api/types.gen.ts";
 import { clock, exactly, tenths } from "../../components/format.ts";
 import { Button } from "../../components/ui/button.tsx";
@@ -131,7 +131,8 @@ function Head({ speaker, at, zero, children }: HeadProps) {
   );
 }
 
-function Line({ line, zero, interrupted }: { line: TranscriptLine; zero: number; interrupted: boolean }) {
+/** Drawn anew only when its own line changes: interim words come many times a second. */
+const Line = memo(function Line({ line, zero, interrupted }: { line: TranscriptLine; zero: number; interrupted: boolean }) {
   const [heard, unheard] = splitHeard(line);
   const cut = line.heard?.cut ?? false;
   const mark = <HeardMark line={line} interrupted={interrupted} />;
@@ -152,7 +153,7 @@ function Line({ line, zero, interrupted }: { line: TranscriptLine; zero: number;
       {cut && mark}
     </li>
   );
-}
+});
 
 function HeardMark({ line, interrupted }: { line: TranscriptLine; interrupted: boolean }) {
   const part = line.heard;
