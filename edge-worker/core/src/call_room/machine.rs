@@ -20,7 +20,7 @@ const WORDS_DELAY_MS: i64 = 20_000;
 const READ_STEP: u32 = 500;
 
 /// A room in memory, loaded from its store and in step with it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Room {
     pub(super) tickets: TicketSigner,
     pub(super) brief: Option<Brief>,
