@@ -5,7 +5,7 @@
 use super::desk::NodeSocket;
 use super::machine::Turn;
 use super::{Effect, NodeEntry, RoomStore, SocketId, StoreFault};
-use shared::call::{CallEvent, Direction, EndReason};
+use shared::call::{CallEvent, CallStatus, Direction, EndReason};
 use shared::console_api::{CallFact, ServerMessage};
 use shared::ids::Epoch;
 use shared::node_api::{
@@ -230,8 +230,15 @@ impl<S: RoomStore> Turn<'_, S> {
                 | NodeEvent::Digit { .. }
                 | NodeEvent::Unknown => None,
             };
+            // Twilio streams only from an answered leg, and tells of an inbound call's status no earlier than its end.
+            let answers = matches!(fact.event, NodeEvent::StreamStarted { .. });
             let source = format!("node:{}:{}", entry.epoch.0, fact.line);
             self.record(&source, CallFact::Node { epoch: entry.epoch, line: fact.line, event: fact.event })?;
+            if answers && self.room.desk.view.state.answered_at.is_none() {
+                let status = CallStatus::InProgress;
+                let event = CallEvent::Status { status, at: fact.at, duration_s: None, sip_code: None };
+                self.record("seen:in-progress", CallFact::Life { event })?;
+            }
             if let Some(reason) = ended.filter(|r| is_verdict(*r) && entry.epoch == self.room.desk.view.epoch) {
                 self.live(CallEvent::Ended { reason, at: fact.at })?;
             }

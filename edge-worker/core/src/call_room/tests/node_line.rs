@@ -50,6 +50,22 @@ fn facts_are_stored_once_and_acknowledged_without_a_gap() {
 }
 
 #[test]
+fn a_stream_that_started_says_that_the_call_was_answered() {
+    let (mut bench, _, socket) = Bench::talking();
+    assert_eq!(bench.room.view().state.status, CallStatus::Ringing);
+    let started = fact(1, NodeEvent::StreamStarted { stream_sid: stream_sid(1) });
+    let at = started.at;
+    bench.say(&socket, &facts(1, vec![started.clone()]));
+    let state = &bench.room.view().state;
+    assert_eq!((state.status, state.answered_at), (CallStatus::InProgress, Some(at)));
+    // Told again, it is no second fact.
+    let before = bench.room.view().seq;
+    bench.say(&socket, &facts(1, vec![started]));
+    assert_eq!(bench.room.view().seq, before);
+    bench.check();
+}
+
+#[test]
 fn a_ticket_is_burnt_once() {
     let (mut bench, offer) = Bench::inbound();
     let (first, thief, same) = (SocketId("a".into()), SocketId("b".into()), SocketId("c".into()));
