@@ -16,7 +16,7 @@ pub async fn load(database: &impl Database) -> Result<Mirror, DatabaseFault> {
     let results = database
         .run(vec![
             statement("SELECT version, default_agent FROM configuration WHERE id = 1"),
-            limited("SELECT agent FROM agents ORDER BY id LIMIT ?1"),
+            limited("SELECT agent, version FROM agents ORDER BY id LIMIT ?1"),
             limited("SELECT number, agent FROM numbers ORDER BY number LIMIT ?1"),
         ])
         .await?;
@@ -41,9 +41,10 @@ pub async fn push(ports: &(impl Database + Switchboards)) -> bool {
     }
 }
 
-/// The agent of a row of `agents`.
+/// The agent of a row of `agents`; its version is the row's.
 pub(crate) fn read_agent(row: &Row) -> Option<Agent> {
-    serde_json::from_str(row.text("agent")?).ok()
+    let agent: Agent = serde_json::from_str(row.text("agent")?).ok()?;
+    Some(Agent { version: u32::try_from(row.integer("version")?).ok()?, ..agent })
 }
 
 /// The number and agent of a row of `numbers`.

@@ -72,7 +72,9 @@ fn a_lost_stream_is_rescued_three_times_and_then_given_up() {
             RoomResponse::After(NextStep::NeedsNode { lost: Some(offer.to.node.clone()) })
         );
         let to = node(&format!("m{}", round + 1));
-        let RoomResponse::After(NextStep::Media(next)) = bench.ask(after(round, Some(Some(to.clone())))) else { panic!() };
+        let RoomResponse::After(NextStep::Media(next)) = bench.ask(after(round, Some(Some(to.clone())))) else {
+            panic!()
+        };
         assert_eq!((next.epoch, &next.to), (Epoch(round + 1), &to));
         // Asked again before the node came: the same offer, not another rescue.
         assert_eq!(bench.ask(after(round, None)), RoomResponse::After(NextStep::Media(next.clone())));

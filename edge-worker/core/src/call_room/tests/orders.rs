@@ -98,7 +98,8 @@ fn any_of_the_eight_may_be_lost_and_the_rest_still_counts() {
         bench.check();
         // Whatever was lost, the room asks Twilio by itself and the call ends within two minutes.
         let end = bench.now.plus(120_000);
-        let twilio = TwilioOutcome::Stands { status: CallStatus::Completed, duration_s: Some(12), ended_at: Some(START) };
+        let twilio =
+            TwilioOutcome::Stands { status: CallStatus::Completed, duration_s: Some(12), ended_at: Some(START) };
         while !bench.room.view().state.status.is_terminal() {
             assert!(bench.now <= end, "subset {subset:08b} is not over after two minutes");
             for work in bench.ring() {

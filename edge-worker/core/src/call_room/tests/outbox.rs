@@ -20,7 +20,8 @@ fn the_history_and_the_board_are_told_until_they_have_heard() {
                     assert_eq!(bench.done(&work, WorkOutcome::Failed), []);
                 }
                 WorkKey::Fetch => {
-                    let stands = TwilioOutcome::Stands { status: CallStatus::InProgress, duration_s: None, ended_at: None };
+                    let stands =
+                        TwilioOutcome::Stands { status: CallStatus::InProgress, duration_s: None, ended_at: None };
                     bench.done(&work, WorkOutcome::Twilio(stands));
                 }
                 WorkKey::Board | WorkKey::HangUp | WorkKey::Find => {

@@ -2,7 +2,11 @@ use super::*;
 
 fn stands(status: CallStatus) -> WorkOutcome {
     let over = status.is_terminal();
-    WorkOutcome::Twilio(TwilioOutcome::Stands { status, duration_s: over.then_some(9), ended_at: over.then_some(START) })
+    WorkOutcome::Twilio(TwilioOutcome::Stands {
+        status,
+        duration_s: over.then_some(9),
+        ended_at: over.then_some(START),
+    })
 }
 
 /// Rings until the call is over at Twilio too; Twilio answers each question so. How long it took, and what was asked.
@@ -96,7 +100,11 @@ fn a_quiet_call_is_asked_about_once_a_minute() {
     }
     assert_eq!(questions, 10);
     assert!(!bench.room.view().state.is_over());
-    assert_eq!(bench.facts().iter().filter(|f| matches!(f.fact, CallFact::Life { .. })).count(), 2, "nothing new to store");
+    assert_eq!(
+        bench.facts().iter().filter(|f| matches!(f.fact, CallFact::Life { .. })).count(),
+        2,
+        "nothing new to store"
+    );
 }
 
 #[test]
@@ -151,7 +159,8 @@ fn an_unknown_dialling_is_looked_for_and_found_once() {
     assert_eq!(asked, [WorkKey::Find, WorkKey::Fetch]);
     assert_eq!(bench.room.view().call_sid, Some(call_sid(1)));
     assert_eq!(bench.room.view().state.termination(), Some(EndReason::NoAnswer.into()));
-    let RoomResponse::Opened(Opened::Known { placement: Some(Placement::Accepted { call_sid: sid, .. }) }) = bench.ask(request)
+    let RoomResponse::Opened(Opened::Known { placement: Some(Placement::Accepted { call_sid: sid, .. }) }) =
+        bench.ask(request)
     else {
         panic!()
     };

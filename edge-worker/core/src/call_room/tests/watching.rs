@@ -37,7 +37,8 @@ fn a_watcher_gets_a_snapshot_and_then_every_fact() {
 fn resuming_anywhere_leaves_no_gap_and_no_duplicate() {
     let (mut bench, _, socket) = Bench::talking();
     for line in 1..=350 {
-        bench.say(&socket, &facts(1, vec![fact(line, said(Speaker::Caller, &format!("c{line}"), "word", line as i64))]));
+        bench
+            .say(&socket, &facts(1, vec![fact(line, said(Speaker::Caller, &format!("c{line}"), "word", line as i64))]));
     }
     let head = bench.room.view().seq;
     let log = bench.facts();
@@ -60,7 +61,10 @@ fn resuming_anywhere_leaves_no_gap_and_no_duplicate() {
 fn the_end_is_told_once_everything_was_said() {
     let (mut bench, _, socket) = Bench::talking();
     let effects = bench.status(CallStatus::Completed).effects;
-    assert!(broadcasts(&effects).iter().all(|m| !matches!(m, ServerMessage::Ended { .. })), "the node has not finished");
+    assert!(
+        broadcasts(&effects).iter().all(|m| !matches!(m, ServerMessage::Ended { .. })),
+        "the node has not finished"
+    );
     bench.now = bench.now.plus(300);
     let last = vec![
         fact(1, said(Speaker::Caller, "c1", "Goodbye.", 500)),

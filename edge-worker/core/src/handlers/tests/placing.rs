@@ -1,0 +1,247 @@
+use super::*;
+use crate::twin::twilio::{Script, reply as answer};
+
+fn place(body: &Value) -> Request {
+    post("/api/calls", body)
+}
+
+fn with_key(mut request: Request, key: &str) -> Request {
+    request.headers.push(("idempotency-key".into(), key.into()));
+    request
+}
+
+/// A deployment with a key, and that key.
+fn deployment() -> (Deployment, String) {
+    let deployment = Deployment::with_node();
+    let browser = deployment.set_up();
+    let made = deployment.send(browser.on(put("/api/agents/desk", &agent_body("desk"))));
+    assert_eq!(made.status, 200);
+    let key = deployment.key(&browser);
+    (deployment, key)
+}
+
+fn created(deployment: &Deployment) -> usize {
+    deployment
+        .world
+        .with_twilio(|t| t.received.iter().filter(|(m, p, _)| *m == Method::Post && p.ends_with("/Calls.json")).count())
+}
+
+#[test]
+fn a_call_is_placed_and_answered_by_its_agent() {
+    let (deployment, key) = deployment();
+    let body = json!({
+        "to": "+15550100123", "agent": "desk", "variables": {"name": "Ada"}, "record": true, "machineDetection": true
+    });
+    let response = deployment.send(bearer(&key, place(&body)));
+    assert_eq!(response.status, 201, "{}", text(&response));
+    let placed = read(&response);
+    assert_eq!((&placed["success"], &placed["status"]), (&json!(true), &json!("queued")));
+    let (sid, call) = (placed["callSid"].as_str().unwrap().to_owned(), placed["call"].as_str().unwrap().to_owned());
+    let form = deployment.world.with_twilio(|t| t.received.last().unwrap().2.clone());
+    let field = |name: &str| form.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).unwrap_or_default();
+    let fragment = "#rc=3&rt=4000&rp=ct,rt,5xx";
+    assert_eq!(field("To"), "+15550100123");
+    assert_eq!(field("From"), OURS);
+    assert_eq!(field("Url"), format!("{BASE}/voice?call={call}{fragment}"));
+    assert_eq!(field("FallbackUrl"), format!("{BASE}/voice/fallback?call={call}{fragment}"));
+    assert_eq!(field("StatusCallback"), format!("{BASE}/api/calls/status?call={call}{fragment}"));
+    assert_eq!(field("RecordingStatusCallback"), format!("{BASE}/api/calls/recording-status?call={call}{fragment}"));
+    assert_eq!(field("AsyncAmdStatusCallback"), format!("{BASE}/api/calls/amd?call={call}{fragment}"));
+    assert_eq!((field("TimeLimit"), field("Timeout")), ("3660".to_owned(), "60".to_owned()));
+
+    // It rings, is answered, and the room gives it to a node.
+    let leg = |status: &str| {
+        vec![
+            ("AccountSid", crate::testing::ACCOUNT.to_owned()),
+            ("CallSid", sid.clone()),
+            ("CallStatus", status.to_owned()),
+            ("Direction", "outbound-api".to_owned()),
+            ("From", OURS.to_owned()),
+            ("To", "+15550100123".to_owned()),
+            ("Timestamp", "Thu, 01 Jan 2026 00:00:09 +0000".to_owned()),
+        ]
+    };
+    for status in ["initiated", "ringing"] {
+        let request = twilio_post(&target_of(&field("StatusCallback")), &borrowed(&leg(status)));
+        assert_eq!(deployment.send(request).status, 204);
+    }
+    let twiml = text(&deployment.send(twilio_post(&target_of(&field("Url")), &borrowed(&leg("in-progress")))));
+    assert_eq!(attribute(&twiml, "Stream", "url").as_deref(), Some("wss://m1.example.com/media/m1"));
+    // A machine, Twilio says; and it hangs up. The call is known by either name.
+    let mut amd = leg("in-progress");
+    amd.retain(|(n, _)| matches!(*n, "AccountSid" | "CallSid"));
+    amd.push(("AnsweredBy", "machine_end_beep".into()));
+    assert_eq!(deployment.send(twilio_post(&target_of(&field("AsyncAmdStatusCallback")), &borrowed(&amd))).status, 204);
+    for name in [&sid, &call] {
+        let shown = read(&deployment.send(bearer(&key, get(&format!("/api/calls/{name}")))));
+        assert_eq!(shown["call"]["status"], "in-progress", "{shown}");
+        assert_eq!(shown["call"]["direction"], "outbound");
+    }
+    let ended = deployment.send(bearer(&key, Request::new(Method::Post, &format!("/api/calls/{sid}/hangup"))));
+    assert_eq!((ended.status, read(&ended)["callSid"].clone()), (200, json!(sid)));
+    assert_eq!(deployment.world.with_twilio(|t| t.calls[&sid].status.clone()), "completed");
+    let again = deployment.send(bearer(&key, Request::new(Method::Post, &format!("/api/calls/{call}/hangup"))));
+    assert_eq!(again.status, 200, "two browsers press the button");
+    assert_eq!(created(&deployment), 1);
+}
+
+#[test]
+fn the_replaced_systems_requests_are_understood() {
+    let (deployment, key) = deployment();
+    for (n, (target, name)) in [
+        ("/api/call", "phone"),
+        ("/api/call/start", "number"),
+        ("/api/make-call", "to"),
+        ("/api/outbound/initiate", "phone"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let response = deployment.send(bearer(&key, post(target, &json!({ name: format!("+1555010012{n}") }))));
+        assert_eq!(response.status, 201, "{}", text(&response));
+        let sid = read(&response)["callSid"].as_str().unwrap().to_owned();
+        let transcript = deployment.send(bearer(&key, get(&format!("/api/call/transcript?callSid={sid}"))));
+        assert_eq!(read(&transcript)["lines"], json!([]));
+    }
+}
+
+#[test]
+fn the_same_key_is_the_same_call() {
+    let (deployment, key) = deployment();
+    let body = json!({"to": "+15550100123"});
+    let first = deployment.send(bearer(&key, with_key(place(&body), "order-7")));
+    assert_eq!(first.status, 201);
+    for _ in 0..3 {
+        let again = deployment.send(bearer(&key, with_key(place(&body), "order-7")));
+        assert_eq!((again.status, again.header("idempotent-replayed")), (201, Some("true")));
+        assert_eq!(read(&again), read(&first));
+    }
+    let other = deployment.send(bearer(&key, with_key(place(&json!({"to": "+15550100124"})), "order-7")));
+    assert_eq!(refusal(&other), (409, "idempotency_conflict".into()));
+    assert_eq!(created(&deployment), 1);
+    assert_eq!(deployment.send(bearer(&key, with_key(place(&body), "order-8"))).status, 201);
+    // Another principal's key of the same name is another call.
+    let stranger = deployment.key(&deployment_browser(&deployment));
+    assert_eq!(deployment.send(bearer(&stranger, with_key(place(&body), "order-7"))).status, 201);
+    assert_eq!(created(&deployment), 3);
+    for key_text in ["", "x\u{7f}", "ü", &"k".repeat(256)] {
+        let response = deployment.send(bearer(&key, with_key(place(&body), key_text)));
+        assert_eq!(response.status, 400, "{key_text}");
+    }
+}
+
+fn deployment_browser(deployment: &Deployment) -> Browser {
+    let body = json!({"email": "ada@example.com", "password": "correct horse battery"});
+    browser(&deployment.send(post("/api/session", &body)))
+}
+
+#[test]
+fn what_became_of_the_request_is_unknown_and_is_never_sent_again() {
+    for script in [
+        Script::AnswerLost,
+        Script::Lost,
+        Script::Answer(answer(502, &json!({}))),
+        Script::Answer(answer(201, &json!({}))),
+    ] {
+        let (deployment, key) = deployment();
+        let exists = script == Script::AnswerLost;
+        deployment.world.with_twilio(|t| t.script.push_back(script.clone()));
+        let body = json!({"to": "+15550100123"});
+        let request = || bearer(&key, with_key(place(&body), "once"));
+        let response = deployment.send(request());
+        assert_eq!(response.status, 202, "{}", text(&response));
+        let call = read(&response)["call"].as_str().unwrap().to_owned();
+        assert_eq!(read(&response), json!({"success": false, "callSid": null, "call": call, "status": "unknown"}));
+        assert_eq!(deployment.send(request()).status, 202);
+        // Within a minute the call is found, if it exists.
+        deployment.advance(60_000);
+        let again = deployment.send(request());
+        assert_eq!(again.status, if exists { 201 } else { 202 }, "{script:?}");
+        deployment.advance(300_000);
+        let shown = read(&deployment.send(bearer(&key, get(&format!("/api/calls/{call}")))));
+        let status = if exists { "queued" } else { "failed" };
+        assert_eq!(shown["call"]["status"], status, "{script:?}");
+        assert_eq!(created(&deployment), 1, "never sent again");
+    }
+}
+
+#[test]
+fn twilios_refusal_is_ours() {
+    let (deployment, key) = deployment();
+    for (status, code, expected, field) in [
+        (400, 21211, 400, json!("to")),
+        (400, 21210, 400, json!("from")),
+        (403, 20003, 422, Value::Null),
+        (401, 20003, 422, Value::Null),
+        (404, 20404, 422, Value::Null),
+    ] {
+        let body = json!({"code": code, "message": "Twilio's sentence", "status": status});
+        deployment.world.with_twilio(|t| t.script.push_back(Script::Answer(answer(status, &body))));
+        let response = deployment.send(bearer(&key, place(&json!({"to": "+15550100123"}))));
+        assert_eq!(response.status, expected);
+        let error = read(&response)["error"].clone();
+        assert_eq!(error["code"], format!("twilio_{code}"));
+        assert_eq!((&error["message"], &error["field"]), (&json!("Twilio's sentence"), &field));
+    }
+    deployment.advance(30_000);
+    let rows = deployment.world.query("SELECT status FROM calls");
+    assert!(rows.len() == 5 && rows.iter().all(|r| r.text("status") == Some("failed")), "{rows:?}");
+}
+
+#[test]
+fn too_many_requests_may_be_repeated() {
+    let (deployment, key) = deployment();
+    deployment.world.with_twilio(|t| t.script.push_back(Script::Answer(answer(429, &json!({"code": 20429})))));
+    let request = || bearer(&key, with_key(place(&json!({"to": "+15550100123"})), "k"));
+    let response = deployment.send(request());
+    assert_eq!((response.status, response.header("retry-after")), (429, Some("1")));
+    let response = deployment.send(request());
+    assert_eq!(response.status, 201, "{}", text(&response));
+}
+
+#[test]
+fn bad_requests_say_what_is_wrong_and_call_nobody() {
+    let (deployment, key) = deployment();
+    let cases = [
+        (json!({}), 400, "invalid_field", Value::Null),
+        (json!({"to": "15550100123"}), 400, "invalid_field", json!("to")),
+        (json!({"to": "911"}), 400, "invalid_field", json!("to")),
+        (json!({"to": "+15550100123", "phone": "+15550100124"}), 400, "invalid_field", Value::Null),
+        (json!({"phone": 5}), 400, "invalid_field", json!("phone")),
+        (json!({"to": "+15550100123", "from": "me"}), 400, "invalid_field", json!("from")),
+        (json!({"to": "+15550100123", "agent": "nobody"}), 422, "invalid_field", json!("agent")),
+        (json!({"to": "+15550100123", "surprise": 1}), 400, "invalid_field", json!("surprise")),
+        (json!({"to": "+15550100123", "variables": {"": "x"}}), 400, "invalid_field", json!("variables")),
+        (json!({"to": "+15550100123", "variables": {"a": "x".repeat(4001)}}), 400, "invalid_field", json!("variables")),
+        (json!([]), 400, "invalid_field", Value::Null),
+    ];
+    for (body, status, code, field) in cases {
+        let response = deployment.send(bearer(&key, place(&body)));
+        assert_eq!(refusal(&response), (status, code.to_owned()), "{body}");
+        if !field.is_null() {
+            assert_eq!(read(&response)["error"]["field"], field, "{body}");
+        }
+    }
+    for body in ["", "{", "{\"to\":\"+15550100123\"}x", "{\"to\":\"+15550100123\",\"to\":\"+15550100124\"}"] {
+        let mut request = place(&json!({}));
+        request.body = body.as_bytes().to_vec();
+        assert_eq!(deployment.send(bearer(&key, request)).status, 400, "{body}");
+    }
+    let mut form = place(&json!({}));
+    form.headers = vec![("content-type".into(), "application/x-www-form-urlencoded".into())];
+    assert_eq!(deployment.send(bearer(&key, form)).status, 415);
+    let mut big = place(&json!({}));
+    big.body = vec![b' '; 256 * 1024 + 1];
+    assert_eq!(deployment.send(bearer(&key, big)).status, 413);
+    assert_eq!(deployment.world.asked().twilio, 0);
+    assert_eq!(deployment.world.room_count(), 0);
+}
+
+#[test]
+fn nothing_is_dialled_when_the_room_cannot_be_opened() {
+    let (deployment, key) = deployment();
+    deployment.world.set_faults(Faults { rooms: true, ..Faults::default() });
+    let response = deployment.send(bearer(&key, place(&json!({"to": "+15550100123"}))));
+    assert_eq!(refusal(&response), (503, "unavailable".into()));
+    assert_eq!(deployment.world.asked().twilio, 0);
+}
