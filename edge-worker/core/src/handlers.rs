@@ -83,66 +83,17 @@ async fn answer<P: Ports>(config: &Config, ports: &P, now: UnixMillis, request: 
         return Err(Refusal::new(413, "body_too_large", message));
     }
     check_content(entry.content, request)?;
-    match entry.principal {
-        Principal::Twilio => twilio::handle(config, ports, now, request, entry.route).await.map(Reply::Respond),
-        Principal::Nobody => match entry.route {
-            Route::ShowSession => session::show(config, ports, now, request).await,
-            _ => health::show(ports).await,
-        },
-        Principal::SetUp => match entry.route {
-            Route::SetUp => session::set_up(config, ports, now, request).await,
-            _ => session::sign_in(config, ports, now, request).await,
-        },
-        Principal::Node => match entry.route {
-            Route::NodeSocket => node::open_socket(config, now, request, &parameter),
-            _ => node::heartbeat(config, ports, now, request).await,
-        },
-        Principal::User | Principal::Person => {
-            let who = auth::authenticate(config, ports, now, request).await?;
-            match (&who, entry.principal) {
-                (Who::Key { .. }, Principal::Person) => {
-                    Err(Refusal::new(403, "person_required", "this needs a signed-in person: API keys may not do it"))
-                }
-                _ => for_user(config, ports, now, request, entry.route, &parameter, &who).await,
-            }
-        }
+    // Deny by default: whoever is not known here gets no further than the routes that are open by design.
+    let who = match entry.principal {
+        Principal::User | Principal::Person => Some(auth::authenticate(config, ports, now, request).await?),
+        Principal::Twilio | Principal::Nobody | Principal::Node | Principal::SetUp => None,
+    };
+    if entry.principal == Principal::Person && matches!(who, Some(Who::Key { .. })) {
+        let message = "this needs a signed-in person: API keys may not do it";
+        return Err(Refusal::new(403, "person_required", message));
     }
-}
-
-async fn for_user<P: Ports>(
-    config: &Config,
-    ports: &P,
-    now: UnixMillis,
-    request: &Request,
-    route: Route,
-    parameter: &str,
-    who: &Who,
-) -> Outcome {
-    match route {
-        Route::Token => token::mint(config, ports, now, who),
-        Route::PlaceCall => place::place(config, ports, now, request, who).await,
-        Route::ListCalls => calls::list(ports, request).await,
-        Route::ShowCall => calls::show(config, ports, parameter).await,
-        Route::HangUp => calls::hang_up(config, ports, parameter).await,
-        Route::Transcript => transcript::show(config, ports, request, parameter).await,
-        Route::TranscriptByQuery => {
-            let name = request.query_value("callSid").unwrap_or_default();
-            transcript::show(config, ports, request, &name).await
-        }
-        Route::SignOut => session::sign_out(config, ports, who).await,
-        Route::ListKeys => keys::list(ports).await,
-        Route::CreateKey => keys::create(ports, now, request).await,
-        Route::DeleteKey => keys::delete(ports, parameter).await,
-        Route::ListAgents => agents::list(ports).await,
-        Route::ShowAgent => agents::show(ports, parameter).await,
-        Route::PutAgent => agents::put(ports, request, parameter).await,
-        Route::DeleteAgent => agents::delete(ports, parameter).await,
-        Route::SetDefaultAgent => agents::set_default(ports, request).await,
-        Route::ListNumbers => numbers::list(ports).await,
-        Route::PointNumber => numbers::point(ports, request, parameter).await,
-        Route::ReleaseNumber => numbers::release(ports, parameter).await,
-        Route::WatchCall => watch::call(config, ports, request).await,
-        Route::WatchBoard => watch::board(request),
+    let known = || who.as_ref().ok_or_else(auth::unauthorized);
+    match entry.route {
         Route::Voice
         | Route::AfterStream
         | Route::Fallback
@@ -150,13 +101,37 @@ async fn for_user<P: Ports>(
         | Route::StreamStatus
         | Route::MachineDetection
         | Route::RecordingStatus
-        | Route::Transcription
-        | Route::Heartbeat
-        | Route::NodeSocket
-        | Route::Health
-        | Route::SetUp
-        | Route::ShowSession
-        | Route::SignIn => Err(Refusal::new(404, "not_found", "there is nothing at this address")),
+        | Route::Transcription => twilio::handle(config, ports, now, request, entry.route).await.map(Reply::Respond),
+        Route::Heartbeat => node::heartbeat(config, ports, now, request).await,
+        Route::NodeSocket => node::open_socket(config, now, request, &parameter),
+        Route::Health => health::show(ports).await,
+        Route::SetUp => session::set_up(config, ports, now, request).await,
+        Route::ShowSession => session::show(config, ports, now, request).await,
+        Route::SignIn => session::sign_in(config, ports, now, request).await,
+        Route::SignOut => session::sign_out(config, ports, known()?).await,
+        Route::Token => token::mint(config, ports, now, known()?),
+        Route::PlaceCall => place::place(config, ports, now, request, known()?).await,
+        Route::ListCalls => known().map(|_| calls::list(ports, request))?.await,
+        Route::ShowCall => known().map(|_| calls::show(config, ports, &parameter))?.await,
+        Route::HangUp => known().map(|_| calls::hang_up(config, ports, &parameter))?.await,
+        Route::Transcript => known().map(|_| transcript::show(config, ports, request, &parameter))?.await,
+        Route::TranscriptByQuery => {
+            let name = request.query_value("callSid").unwrap_or_default();
+            known().map(|_| transcript::show(config, ports, request, &name))?.await
+        }
+        Route::ListKeys => known().map(|_| keys::list(ports))?.await,
+        Route::CreateKey => known().map(|_| keys::create(ports, now, request))?.await,
+        Route::DeleteKey => known().map(|_| keys::delete(ports, &parameter))?.await,
+        Route::ListAgents => known().map(|_| agents::list(ports))?.await,
+        Route::ShowAgent => known().map(|_| agents::show(ports, &parameter))?.await,
+        Route::PutAgent => known().map(|_| agents::put(ports, request, &parameter))?.await,
+        Route::DeleteAgent => known().map(|_| agents::delete(ports, &parameter))?.await,
+        Route::SetDefaultAgent => known().map(|_| agents::set_default(ports, request))?.await,
+        Route::ListNumbers => known().map(|_| numbers::list(ports))?.await,
+        Route::PointNumber => known().map(|_| numbers::point(ports, request, &parameter))?.await,
+        Route::ReleaseNumber => known().map(|_| numbers::release(ports, &parameter))?.await,
+        Route::WatchCall => known().map(|_| watch::call(config, ports, request))?.await,
+        Route::WatchBoard => known().and_then(|_| watch::board(request)),
     }
 }
 

@@ -83,7 +83,7 @@ struct SwitchboardObject {
 
 #[derive(Debug)]
 enum Pending {
-    Work(CallId, Work),
+    Work(CallId, Box<Work>),
     LoadMirror,
 }
 
@@ -182,7 +182,7 @@ impl World {
             match next {
                 None => return,
                 Some(Pending::Work(call, work)) => {
-                    let done = work::perform(&self.config, self, work).await;
+                    let done = work::perform(&self.config, self, *work).await;
                     self.tell_room(&call, done);
                 }
                 Some(Pending::LoadMirror) => {
@@ -264,7 +264,7 @@ impl World {
                         inner.sockets.entry(socket).or_default().closed.get_or_insert(code);
                     }
                 }
-                Effect::Work(work) => inner.pending.push_back(Pending::Work(call.clone(), work)),
+                Effect::Work(work) => inner.pending.push_back(Pending::Work(call.clone(), Box::new(work))),
             }
         }
         Some(output.answer)

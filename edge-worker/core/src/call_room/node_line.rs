@@ -234,10 +234,10 @@ impl<S: RoomStore> Turn<'_, S> {
             let answers = matches!(fact.event, NodeEvent::StreamStarted { .. });
             let source = format!("node:{}:{}", entry.epoch.0, fact.line);
             self.record(&source, CallFact::Node { epoch: entry.epoch, line: fact.line, event: fact.event })?;
-            if answers && self.room.desk.view.state.answered_at.is_none() {
-                let status = CallStatus::InProgress;
-                let event = CallEvent::Status { status, at: fact.at, duration_s: None, sip_code: None };
-                self.record("seen:in-progress", CallFact::Life { event })?;
+            if answers {
+                let event =
+                    CallEvent::Status { status: CallStatus::InProgress, at: fact.at, duration_s: None, sip_code: None };
+                self.record(&format!("streamed:{}", entry.epoch.0), CallFact::Life { event })?;
             }
             if let Some(reason) = ended.filter(|r| is_verdict(*r) && entry.epoch == self.room.desk.view.epoch) {
                 self.live(CallEvent::Ended { reason, at: fact.at })?;

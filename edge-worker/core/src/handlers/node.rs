@@ -45,11 +45,11 @@ pub(super) async fn heartbeat<P: Ports>(config: &Config, ports: &P, now: UnixMil
     }
     let nonce = header(HEADER_NONCE).to_owned();
     let signed = SignedHeartbeat { heartbeat, at, nonce };
-    match ports.switchboard(SwitchboardRequest::Heartbeat(Box::new(signed))).await? {
-        SwitchboardResponse::Done => Ok(Reply::Respond(Response::json(200, &HeartbeatAnswer { lease_ms: LEASE_MS }))),
-        SwitchboardResponse::Replayed => Err(Refusal::new(409, "replayed", "this heartbeat has been seen before")),
-        _ => Err(Refusal::unavailable()),
+    let answer = ports.switchboard(SwitchboardRequest::Heartbeat(Box::new(signed))).await?;
+    if answer == SwitchboardResponse::Replayed {
+        return Err(Refusal::new(409, "replayed", "this heartbeat has been seen before"));
     }
+    Ok(Reply::Respond(Response::json(200, &HeartbeatAnswer { lease_ms: LEASE_MS })))
 }
 
 /// `WS /node/calls/{call}`.

@@ -69,15 +69,17 @@ pub(super) async fn place<P: Ports>(
         variables: wanted.variables.clone(),
         digest: Some(digest),
     };
-    match ports.room(&call, RoomRequest::Open(Box::new(opening))).await? {
-        RoomResponse::Opened(Opened::New) => {}
-        RoomResponse::Opened(Opened::Known { placement: Some(placement) }) => {
-            return answer(call, &placement).map(|reply| replayed(reply));
+    let RoomResponse::Opened(opened) = ports.room(&call, RoomRequest::Open(Box::new(opening))).await? else {
+        return Err(Refusal::unavailable());
+    };
+    match opened {
+        Opened::New => {}
+        Opened::Known { placement: Some(placement) } => return answer(call, &placement).map(replayed),
+        Opened::Known { placement: None } => return Err(Refusal::unavailable()),
+        Opened::Conflict => {
+            let message = "this Idempotency-Key was used for another request";
+            return Err(Refusal::new(409, "idempotency_conflict", message));
         }
-        RoomResponse::Opened(Opened::Conflict) => {
-            return Err(Refusal::new(409, "idempotency_conflict", "this Idempotency-Key was used for another request"));
-        }
-        _ => return Err(Refusal::unavailable()),
     }
     let placement = dial(config, ports, &call, &wanted, from, &agent).await;
     let outcome = PlacementOutcome { placement: placement.clone(), repeatable: key.is_some() };
@@ -172,11 +174,10 @@ fn replayed(reply: Reply) -> Reply {
 
 async fn find_agent<P: Ports>(ports: &P, agent: Option<AgentId>) -> Result<Agent, Refusal> {
     let lookup = Lookup { number: None, agent, with_node: false };
-    match ports.switchboard(SwitchboardRequest::Lookup(lookup)).await? {
-        SwitchboardResponse::Found { agent: Some(agent), .. } => Ok(*agent),
-        SwitchboardResponse::Found { agent: None, .. } => Err(super::agents::unknown_agent()),
-        _ => Err(Refusal::unavailable()),
-    }
+    let SwitchboardResponse::Found { agent, .. } = ports.switchboard(SwitchboardRequest::Lookup(lookup)).await? else {
+        return Err(Refusal::unavailable());
+    };
+    agent.map(|agent| *agent).ok_or_else(super::agents::unknown_agent)
 }
 
 /// What was asked, so that the same key with another request is noticed. Written anew from what was read: another order of

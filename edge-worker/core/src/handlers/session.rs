@@ -63,13 +63,10 @@ pub(super) async fn set_up<P: Ports>(config: &Config, ports: &P, now: UnixMillis
         return Err(Refusal::field("password", "the password must have 12 to 128 characters"));
     }
     let hash = SwitchboardRequest::HashPassword { password: Password(body.password), buckets };
-    let password = match ports.switchboard(hash).await? {
-        SwitchboardResponse::Hashed(hash) => hash,
-        SwitchboardResponse::TooMany { retry_after_s } => return Err(Refusal::too_many(retry_after_s)),
-        _ => return Err(Refusal::unavailable()),
-    };
+    let hashed = ports.switchboard(hash).await?;
+    let SwitchboardResponse::Hashed(password) = &hashed else { return Err(not_checked(&hashed)) };
     let user = format!("user_{}", auth::random_hex::<8>(ports));
-    let values = vec![user.as_str().into(), email.as_str().into(), password.into(), now.0.into()];
+    let values = vec![user.as_str().into(), email.as_str().into(), password.as_str().into(), now.0.into()];
     let rows = ports.run(vec![Statement { sql: FIRST_USER, values }]).await?;
     if rows.first().is_none_or(Vec::is_empty) {
         return Err(already_done());
@@ -88,11 +85,8 @@ pub(super) async fn sign_in<P: Ports>(config: &Config, ports: &P, now: UnixMilli
     let hash = row.as_ref().and_then(|r| r.text("password")).map(str::to_owned);
     let buckets = vec![format!("account:{}", auth::digest(&email)), address_bucket(request)];
     let check = SwitchboardRequest::CheckPassword { password: Password(body.password), hash, buckets };
-    let right = match ports.switchboard(check).await? {
-        SwitchboardResponse::Checked(right) => right,
-        SwitchboardResponse::TooMany { retry_after_s } => return Err(Refusal::too_many(retry_after_s)),
-        _ => return Err(Refusal::unavailable()),
-    };
+    let checked = ports.switchboard(check).await?;
+    let SwitchboardResponse::Checked(right) = checked else { return Err(not_checked(&checked)) };
     let user = row.as_ref().and_then(|r| r.text("id")).filter(|_| right);
     let Some(user) = user else {
         ports.record(Record { level: Level::Warn, message: "a sign-in was refused", call: None, detail: None });
@@ -139,6 +133,15 @@ fn set_cookie(config: &Config, value: &str, max_age_s: i64) -> String {
 async fn has_user(ports: &impl Ports) -> Result<bool, Refusal> {
     let rows = ports.run(vec![Statement { sql: ANY_USER, values: Vec::new() }]).await?;
     Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
+}
+
+/// What the vault's answer means when it did not do its work.
+fn not_checked(answer: &SwitchboardResponse) -> Refusal {
+    if let SwitchboardResponse::TooMany { retry_after_s } = answer {
+        Refusal::too_many(*retry_after_s)
+    } else {
+        Refusal::unavailable()
+    }
 }
 
 fn already_done() -> Refusal {

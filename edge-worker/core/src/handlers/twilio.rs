@@ -52,21 +52,25 @@ pub(super) async fn handle<P: Ports>(
     route: Route,
 ) -> Result<Response, Refusal> {
     let webhook = admit(config, ports, request)?;
-    Ok(match route {
-        Route::Voice => xml(&voice::answer(config, ports, now, &webhook, false).await?),
-        Route::Fallback => xml(&voice::answer(config, ports, now, &webhook, true).await?),
-        Route::AfterStream => xml(&after_stream::answer(config, ports, &webhook).await?),
-        // A callback is recognised by its fields, whatever address it came to.
-        _ => callback::take(config, ports, now, &webhook).await?,
-    })
+    if route == Route::AfterStream {
+        return Ok(xml(&after_stream::answer(config, ports, &webhook).await?));
+    }
+    if is_question(route) {
+        let last = route == Route::Fallback;
+        return Ok(xml(&voice::answer(config, ports, now, &webhook, last).await?));
+    }
+    // A callback is recognised by its fields, whatever address it came to.
+    callback::take(config, ports, now, &webhook).await
+}
+
+/// Whether Twilio wants TwiML there.
+fn is_question(route: Route) -> bool {
+    matches!(route, Route::Voice | Route::Fallback | Route::AfterStream)
 }
 
 /// What Twilio is told when the deployment is not configured: nothing can be verified, so nothing is done.
 pub(super) fn sorry(route: Route) -> Response {
-    match route {
-        Route::Voice | Route::Fallback | Route::AfterStream => xml(&twiml::Response::apology(SORRY)),
-        _ => Response::empty(204),
-    }
+    if is_question(route) { xml(&twiml::Response::apology(SORRY)) } else { Response::empty(204) }
 }
 
 fn xml(document: &twiml::Response) -> Response {

@@ -35,7 +35,7 @@ impl Sqlite {
 
     fn query(&self, sql: &str, values: Vec<SqlValue>) -> rusqlite::Result<Vec<Row>> {
         let mut statement = self.0.prepare_cached(sql)?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let values = values.into_iter().map(|value| match value {
             SqlValue::Null => Value::Null,
             SqlValue::Integer(number) => Value::Real(number as f64),

@@ -33,6 +33,17 @@ pub enum Script {
     AnswerLost,
 }
 
+/// A request as Twilio received it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Its method.
+    pub method: Method,
+    /// Its path, with the query.
+    pub path: String,
+    /// Its form's fields.
+    pub form: Vec<(String, String)>,
+}
+
 /// Twilio.
 #[derive(Debug, Default)]
 pub struct Twilio {
@@ -40,8 +51,8 @@ pub struct Twilio {
     pub calls: BTreeMap<String, Call>,
     /// What happens to the next requests.
     pub script: VecDeque<Script>,
-    /// Every request it received: method, path with query, form.
-    pub received: Vec<(Method, String, Vec<(String, String)>)>,
+    /// Every request it received.
+    pub received: Vec<Received>,
 }
 
 impl Twilio {
@@ -49,7 +60,7 @@ impl Twilio {
         let path = request.url.splitn(4, '/').nth(3).map(|p| format!("/{p}")).unwrap_or_default();
         let form: Vec<(String, String)> =
             form_urlencoded::parse(request.form.unwrap_or_default().as_bytes()).into_owned().collect();
-        self.received.push((request.method, path.clone(), form.clone()));
+        self.received.push(Received { method: request.method, path: path.clone(), form: form.clone() });
         match self.script.pop_front() {
             Some(Script::Answer(incoming)) => return Ok(incoming),
             Some(Script::Lost) => return Err(NoAnswer),

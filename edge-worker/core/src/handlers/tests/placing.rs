@@ -21,9 +21,9 @@ fn deployment() -> (Deployment, String) {
 }
 
 fn created(deployment: &Deployment) -> usize {
-    deployment
-        .world
-        .with_twilio(|t| t.received.iter().filter(|(m, p, _)| *m == Method::Post && p.ends_with("/Calls.json")).count())
+    deployment.world.with_twilio(|t| {
+        t.received.iter().filter(|r| r.method == Method::Post && r.path.ends_with("/Calls.json")).count()
+    })
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_call_is_placed_and_answered_by_its_agent() {
     let placed = read(&response);
     assert_eq!((&placed["success"], &placed["status"]), (&json!(true), &json!("queued")));
     let (sid, call) = (placed["callSid"].as_str().unwrap().to_owned(), placed["call"].as_str().unwrap().to_owned());
-    let form = deployment.world.with_twilio(|t| t.received.last().unwrap().2.clone());
+    let form = deployment.world.with_twilio(|t| t.received.last().unwrap().form.clone());
     let field = |name: &str| form.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).unwrap_or_default();
     let fragment = "#rc=3&rt=4000&rp=ct,rt,5xx";
     assert_eq!(field("To"), "+15550100123");

@@ -66,10 +66,8 @@ async fn ask<P: Ports>(config: &Config, ports: &P, call: &CallId, after: After) 
     };
     let message = "a call lost its stream and is given to another node";
     ports.record(Record { level: Level::Warn, message, call: Some(call.clone()), detail: None });
-    let node = match ports.switchboard(SwitchboardRequest::PickNode { avoid: lost.clone() }).await? {
-        SwitchboardResponse::Node(node) => node,
-        _ => return Err(Unavailable),
-    };
+    let picked = ports.switchboard(SwitchboardRequest::PickNode { avoid: lost.clone() }).await?;
+    let SwitchboardResponse::Node(node) = picked else { return Err(Unavailable) };
     let rescue = Some(Rescue { node, nonce: auth::random_hex::<16>(ports) });
     let ended = Interlude::Stream { epoch: *epoch, rescue };
     let second = after_step(ports, call, After { ended, ..after }).await?;
@@ -77,10 +75,10 @@ async fn ask<P: Ports>(config: &Config, ports: &P, call: &CallId, after: After) 
 }
 
 async fn after_step<P: Ports>(ports: &P, call: &CallId, after: After) -> Result<NextStep, Unavailable> {
-    match ports.room(call, RoomRequest::After(Box::new(after))).await? {
-        RoomResponse::After(step) => Ok(step),
-        _ => Err(Unavailable),
-    }
+    let RoomResponse::After(step) = ports.room(call, RoomRequest::After(Box::new(after))).await? else {
+        return Err(Unavailable);
+    };
+    Ok(step)
 }
 
 fn document(config: &Config, step: NextStep) -> Response {

@@ -74,10 +74,8 @@ async fn placed<P: Ports>(
     call: &CallId,
     voice: &VoiceRequest,
 ) -> Result<Response, Unavailable> {
-    let node = match ports.switchboard(SwitchboardRequest::PickNode { avoid: None }).await? {
-        SwitchboardResponse::Node(node) => node,
-        _ => return Err(Unavailable),
-    };
+    let picked = ports.switchboard(SwitchboardRequest::PickNode { avoid: None }).await?;
+    let SwitchboardResponse::Node(node) = picked else { return Err(Unavailable) };
     ask_room(config, ports, call, voice, None, node).await
 }
 
@@ -107,13 +105,16 @@ async fn browser<P: Ports>(
         node: None,
         nonce: auth::random_hex::<16>(ports),
     };
-    match ports.room(call, RoomRequest::Answer(Box::new(answering))).await? {
-        RoomResponse::Answer(Answer::Dial) => Ok(dial(config, call, number, caller_id)),
-        RoomResponse::Answer(Answer::Inert | Answer::Media(_) | Answer::NoCapacity | Answer::Unknown) => {
-            Ok(Response::default())
-        }
-        _ => Err(Unavailable),
+    match answer_of(ports, call, answering).await? {
+        Answer::Dial => Ok(dial(config, call, number, caller_id)),
+        Answer::Inert | Answer::Media(_) | Answer::NoCapacity | Answer::Unknown => Ok(Response::default()),
     }
+}
+
+async fn answer_of<P: Ports>(ports: &P, call: &CallId, answering: Answering) -> Result<Answer, Unavailable> {
+    let answered = ports.room(call, RoomRequest::Answer(Box::new(answering))).await?;
+    let RoomResponse::Answer(answer) = answered else { return Err(Unavailable) };
+    Ok(answer)
 }
 
 fn opening(call: &CallId, direction: Direction, voice: &VoiceRequest, agent: Option<Agent>) -> Opening {
@@ -145,16 +146,15 @@ async fn ask_room<P: Ports>(
         node,
         nonce: auth::random_hex::<16>(ports),
     };
-    match ports.room(call, RoomRequest::Answer(Box::new(answering))).await? {
-        RoomResponse::Answer(Answer::Media(offer)) => Ok(connect(config, &offer)),
-        RoomResponse::Answer(Answer::NoCapacity) => {
+    match answer_of(ports, call, answering).await? {
+        Answer::Media(offer) => Ok(connect(config, &offer)),
+        Answer::NoCapacity => {
             let message = "a call was turned away: no media node has room";
             ports.record(Record { level: Level::Error, message, call: Some(call.clone()), detail: None });
             Ok(Response::apology(BUSY))
         }
-        RoomResponse::Answer(Answer::Inert | Answer::Dial) => Ok(Response::default()),
-        RoomResponse::Answer(Answer::Unknown) => Ok(Response::apology(SORRY)),
-        _ => Err(Unavailable),
+        Answer::Inert | Answer::Dial => Ok(Response::default()),
+        Answer::Unknown => Ok(Response::apology(SORRY)),
     }
 }
 
