@@ -8,6 +8,7 @@ use crate::sockets::{self, Kind};
 use crate::sqlite::{ObjectSql, atomically};
 use crate::world::World;
 use edge_core::mirror;
+use edge_core::parking;
 use edge_core::ports::{Entropy as _, Journal as _, Level, Record, SqlFault};
 use edge_core::switchboard::{
     Switchboard as Machine, SwitchboardEffect, SwitchboardInput, SwitchboardOutput, SwitchboardRequest,
@@ -148,7 +149,7 @@ fn step(office: &Rc<Office>, now: UnixMillis, input: SwitchboardInput) -> Option
     }
 }
 
-/// Reads the configuration beside the object's events. When D1 is away the machine's own alarm asks again. (Boxed: it
+/// Reads the configuration beside the object's events, and hands over reports that their rooms could not take. When D1 is away the machine's own alarm asks again. (Boxed: it
 /// leads to more of its kind.)
 fn load_mirror(office: Rc<Office>) -> Pin<Box<dyn Future<Output = ()>>> {
     Box::pin(async move {
@@ -158,6 +159,7 @@ fn load_mirror(office: Rc<Office>) -> Pin<Box<dyn Future<Output = ()>>> {
             }
             Err(_) => office.note("the configuration could not be read from D1"),
         }
+        parking::drain(&office.world).await;
     })
 }
 

@@ -24,6 +24,7 @@ pub mod handlers;
 pub mod history;
 pub mod http;
 pub mod mirror;
+pub mod parking;
 pub mod ports;
 pub mod route;
 pub mod security;

@@ -202,7 +202,8 @@ pub enum SwitchboardEffect {
         /// The text.
         text: String,
     },
-    /// Read the configuration from D1 with [`crate::mirror::load`] and hand it in as [`SwitchboardRequest::Mirror`].
+    /// Read the configuration from D1 with [`crate::mirror::load`] and hand it in as [`SwitchboardRequest::Mirror`]; then
+    /// hand over parked reports with [`crate::parking::drain`].
     LoadMirror,
 }
 

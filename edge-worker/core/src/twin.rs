@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::handlers;
 use crate::http::{Reply, Request};
 use crate::mirror;
+use crate::parking;
 use crate::ports::{
     Database, DatabaseFault, Entropy, Incoming, Journal, NoAnswer, Outgoing, Record, Rooms, Row, Statement,
     Switchboards, TwilioRest, Unavailable,
@@ -27,7 +28,8 @@ pub mod sqlite;
 pub mod twilio;
 
 /// D1's tables, as deployed.
-pub const MIGRATION: &str = include_str!("../../migrations/0001_trunkline.sql");
+pub const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_trunkline.sql"), include_str!("../../migrations/0002_parked.sql")];
 
 /// What is broken at the moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -120,7 +122,9 @@ impl World {
     /// An empty deployment at this moment.
     pub fn new(config: Config, now: UnixMillis) -> Result<Self, NoSqlite> {
         let database = Sqlite::open().ok_or(NoSqlite)?;
-        database.script(MIGRATION).map_err(|_| NoSqlite)?;
+        for migration in MIGRATIONS {
+            database.script(migration).map_err(|_| NoSqlite)?;
+        }
         let mut switchboards = BTreeMap::new();
         for name in [MAIN_OBJECT, VAULT_OBJECT] {
             let sql = Sqlite::open().ok_or(NoSqlite)?;
@@ -187,6 +191,7 @@ impl World {
                 }
                 Some(Pending::LoadMirror) => {
                     mirror::push(self).await;
+                    parking::drain(self).await;
                 }
             }
         }

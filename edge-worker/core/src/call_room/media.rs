@@ -33,6 +33,9 @@ impl<S: RoomStore> Turn<'_, S> {
             let full = desk.view.state.verdict == Some(EndReason::NoCapacity) && desk.offer.is_none();
             return Ok(if full { Answer::NoCapacity } else { Answer::Inert });
         }
+        if desk.hang_up_asked {
+            return Ok(Answer::Inert);
+        }
         if self.room.brief.as_ref().is_none_or(|brief| brief.agent.is_none()) {
             return Ok(Answer::Dial);
         }

@@ -14,8 +14,6 @@ use shared::node_api::{
 };
 use shared::ticket::{Audience, Claims};
 
-/// Most node sockets at once; more than the owner and a few former owners do not happen in peace.
-const MOST_SOCKETS: usize = 8;
 /// Most orders that wait at once.
 const MOST_ORDERS: usize = 64;
 /// How long an owner may come back with its resume token.
@@ -29,20 +27,17 @@ impl<S: RoomStore> Turn<'_, S> {
             self.refuse(&socket, code);
             return Ok(());
         }
-        if self.room.desk.sockets.len() >= MOST_SOCKETS {
-            self.refuse(&socket, "superseded");
-            return Ok(());
+        // An owner has one socket: the newest. (An older one may have died without a word.)
+        let desk = &mut self.room.desk;
+        let old: Vec<SocketId> =
+            desk.sockets.iter().filter(|(_, entry)| entry.epoch == claims.epoch).map(|(id, _)| id.clone()).collect();
+        for socket in old {
+            self.drop_socket(&socket);
+            self.effects.push(Effect::Close { socket, code: CLOSE_SUPERSEDED, reason: "a newer socket took over" });
         }
         let desk = &mut self.room.desk;
-        if claims.epoch == desk.view.epoch
-            && let Some(old) = desk.current.replace(socket.clone())
-        {
-            desk.sockets.remove(&old);
-            self.effects.push(Effect::Close {
-                socket: old,
-                code: CLOSE_SUPERSEDED,
-                reason: "a newer socket took over",
-            });
+        if claims.epoch == desk.view.epoch {
+            desk.current = Some(socket.clone());
         }
         let entry = NodeSocket { node: claims.node, epoch: claims.epoch, greeted: false, last_line: 0 };
         self.room.desk.sockets.insert(socket, entry);

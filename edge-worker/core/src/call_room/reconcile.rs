@@ -17,8 +17,10 @@ const QUIET_MS: i64 = 60_000;
 const STREAM_MS: i64 = 30_000;
 /// When Twilio cannot be asked either, a stream that has not come by then is lost.
 const STREAM_LOST_MS: i64 = 120_000;
-/// A call with a verdict must end at Twilio within this; then it is looked after.
+/// A call with a verdict must end at Twilio within this; then it is looked after. Longer where the caller still hears a
+/// sentence first.
 const WIND_UP_MS: i64 = 5_000;
+const LAST_WORDS_MS: i64 = 30_000;
 /// What was said may arrive this long after the end; then the call is settled.
 const SETTLE_MS: i64 = 15_000;
 /// Whoever opened the room must have an outcome of `POST /Calls` within this.
@@ -83,7 +85,11 @@ impl Room {
         if state.is_over() {
             // A verdict was given, Twilio has not said the same yet.
             let pending = fetching || desk.outbox.has(WorkKey::HangUp);
-            let look = desk.over_at.unwrap_or(opened.at).max(desk.last_sign).plus(WIND_UP_MS);
+            let patience = match state.verdict {
+                Some(EndReason::NoCapacity | EndReason::NodeStopped | EndReason::StreamLost) => LAST_WORDS_MS,
+                _ => WIND_UP_MS,
+            };
+            let look = desk.over_at.unwrap_or(opened.at).max(desk.last_sign).plus(patience);
             return Some(if pending { give_up } else { (look, Duty::Fetch) }).map(|d| d.min_with(give_up));
         }
         let waiting = desk.offer.as_ref().filter(|offered| !offered.redeemed);

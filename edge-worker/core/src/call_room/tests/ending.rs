@@ -178,3 +178,15 @@ fn a_dialled_leg_tells_how_it_ended() {
     assert_eq!(open(Some(EndReason::Busy)), Some(EndReason::Busy.into()));
     assert_eq!(open(None), Some(EndReason::CarrierReported.into()));
 }
+
+#[test]
+fn who_was_hung_up_while_it_rang_gets_no_media() {
+    let (mut bench, _) = Bench::inbound();
+    let mut fresh = Bench::new();
+    fresh.ask(RoomRequest::Open(Box::new(opening())));
+    for bench in [&mut bench, &mut fresh] {
+        bench.ask(RoomRequest::HangUp);
+        let answer = bench.ask(RoomRequest::Answer(Box::new(answering(Some(node("m1"))))));
+        assert_eq!(answer, RoomResponse::Answer(Answer::Inert));
+    }
+}

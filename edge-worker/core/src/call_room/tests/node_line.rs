@@ -208,3 +208,16 @@ fn words_being_said_are_shown_and_not_stored() {
     assert!(matches!(shown.as_slice(), [ServerMessage::Live { key, .. }] if key == "1:c1"), "{shown:?}");
     assert_eq!(bench.room.view().seq, seq);
 }
+
+#[test]
+fn sockets_that_died_without_a_word_do_not_pile_up() {
+    let (mut bench, offer, _) = Bench::talking();
+    for n in 0..50 {
+        let socket = SocketId(format!("again-{n}"));
+        bench.handle(RoomInput::NodeOpened { socket: socket.clone(), entry: resume_entry(&offer) });
+        let said = bench.say(&socket, &hello(&offer, 0));
+        assert!(matches!(said.as_slice(), [RoomMessage::Begin { .. }]), "{said:?}");
+    }
+    let desk = bench.store.page(store::Page::Desk).unwrap().unwrap();
+    assert!(!desk.contains("again-48") && desk.contains("again-49"), "{desk}");
+}

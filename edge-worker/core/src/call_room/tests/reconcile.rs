@@ -241,3 +241,11 @@ fn hanging_up_a_call_without_a_name_waits_for_its_name() {
     assert!(works(&output.effects).iter().any(|w| w.key == WorkKey::HangUp), "{:?}", output.effects);
     bench.check();
 }
+
+#[test]
+fn a_busy_sentence_is_not_cut_short() {
+    let mut bench = Bench::new();
+    bench.ask(RoomRequest::Answer(Box::new(answering(None))));
+    let (took, asked) = until_over(&mut bench, |_| stands(CallStatus::Completed));
+    assert_eq!((took, asked), (30_000, vec![WorkKey::Fetch]));
+}

@@ -39,6 +39,9 @@ fn the_list_is_paged_newest_first_and_filtered() {
     assert_eq!(count("?agent=line-test"), 7);
     assert_eq!(count("?party=%2B14155550100"), 7);
     assert_eq!(count("?party=%2B15550100123"), 0);
+    assert_eq!(count("?number=4155550"), 7, "a part of a number");
+    assert_eq!(count("?number=%2B1415"), 7);
+    assert_eq!(count("?number=999"), 0);
     assert_eq!(count("?status=completed"), 7, "Twilio does not know these legs");
     assert_eq!(count("?from=2026-01-01T00:00:25Z"), 4);
     assert_eq!(count("?until=2026-01-01T00:00:25Z"), 3);
@@ -51,6 +54,7 @@ fn the_list_is_paged_newest_first_and_filtered() {
         "?status=x",
         "?direction=up",
         "?party=911",
+        "?number=x%25",
         "?from=today",
         "?agent=%20",
     ] {

@@ -294,3 +294,29 @@ fn a_report_is_known_by_its_fields_and_not_by_its_address() {
     assert_eq!(deployment.send(twilio_post("/api/calls/status", &borrowed(&fields))).status, 204);
     assert_eq!(deployment.send(browser.on(get(&format!("/api/calls/{}", call_sid(77))))).status, 404);
 }
+
+#[test]
+fn a_report_that_its_room_could_not_take_is_taken_later() {
+    let deployment = Deployment::with_node();
+    let browser = deployment.set_up();
+    ring(&deployment, 1);
+    deployment.world.set_faults(Faults { rooms: true, ..Faults::default() });
+    let mut fields = inbound_fields(&call_sid(1));
+    fields.retain(|(name, _)| *name != "CallStatus");
+    fields.extend([
+        ("CallStatus", "completed".into()),
+        ("CallDuration", "41".into()),
+        ("Timestamp", "Thu, 01 Jan 2026 00:00:42 +0000".to_owned()),
+    ]);
+    for _ in 0..3 {
+        assert_eq!(deployment.send(twilio_post("/api/calls/status", &borrowed(&fields))).status, 204);
+    }
+    assert_eq!(deployment.world.query("SELECT id FROM parked").len(), 1, "once");
+    deployment.advance(70_000);
+    assert_eq!(deployment.world.query("SELECT id FROM parked").len(), 1, "the room is still away");
+    deployment.world.set_faults(Faults::default());
+    deployment.advance(70_000);
+    assert_eq!(deployment.world.query("SELECT id FROM parked").len(), 0);
+    let shown = read(&deployment.send(browser.on(get(&format!("/api/calls/{}", call_sid(1))))));
+    assert_eq!((&shown["call"]["status"], &shown["call"]["durationS"]), (&json!("completed"), &json!(41)));
+}

@@ -1,6 +1,6 @@
 //! Reports of Twilio's: statuses, streams, recordings, transcriptions, machine detection. Each is read by its fields, handed
-//! to its room and answered 204. Twilio cannot do anything about a fault of ours: a report that is lost here is made up for
-//! by the room, which asks Twilio when it has heard nothing.
+//! to its room and answered 204. Twilio cannot do anything about a fault of ours: a report that its room cannot take is
+//! parked, and what is lost all the same the room makes up for by asking Twilio when it has heard nothing.
 
 use super::super::lookup::call_of_sid;
 use super::super::refusal::Refusal;
@@ -8,6 +8,7 @@ use super::{Webhook, malformed};
 use crate::call_room::{Report, Reported, RoomRequest, RoomResponse};
 use crate::config::Config;
 use crate::http::Response;
+use crate::parking;
 use crate::ports::{Level, Ports, Record};
 use shared::call::CallEvent;
 use shared::time::UnixMillis;
@@ -34,12 +35,15 @@ pub(super) async fn take<P: Ports>(
         }
         Callback::AnsweredBy(who) => Reported::AnsweredBy { who },
     };
-    let report = RoomRequest::Report(Box::new(Report { call_sid, what }));
+    let report = Report { call_sid, what };
     let note = |level, message| ports.record(Record { level, message, call: Some(call.clone()), detail: None });
-    match ports.room(&call, report).await {
+    match ports.room(&call, RoomRequest::Report(Box::new(report.clone()))).await {
         Ok(RoomResponse::Unknown) => note(Level::Info, "a report about a call that is not known here was ignored"),
         Ok(_) => {}
-        Err(_) => note(Level::Error, "a report of Twilio's could not be stored: the room did not answer"),
+        Err(_) => match parking::park(ports, now, &call, &report).await {
+            Ok(()) => note(Level::Warn, "a report of Twilio's was parked: its room did not answer"),
+            Err(_) => note(Level::Error, "a report of Twilio's was lost: neither its room nor D1 answered"),
+        },
     }
     Ok(Response::empty(204))
 }
