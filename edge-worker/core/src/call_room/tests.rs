@@ -11,6 +11,7 @@ mod node_line;
 mod orders;
 mod outbox;
 mod reconcile;
+mod storms;
 mod watching;
 
 /// A room on a bench: its storage in memory, its time moved by hand.

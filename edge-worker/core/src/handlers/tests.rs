@@ -16,6 +16,7 @@ mod access;
 mod configuration;
 mod forgery;
 mod nodes;
+mod odd;
 mod placing;
 mod reading;
 mod voice;
