@@ -38,8 +38,8 @@ pub(crate) enum Ending {
 /// Builds, starts, calls.
 pub(crate) fn run(checkout: &Checkout, scenario: &str, ending: Ending) -> Result<()> {
     let started = Instant::now();
-    let programs = stack::build(checkout, true)?;
     let mut folder = RunFolder::create(checkout)?;
+    let programs = stack::build(checkout, true, &folder.path("state"), &folder)?;
     let demo = Demo { checkout, scenario, ending, started, programs: &programs, folder: &folder };
     let result = demo.play();
     if result.as_ref().is_err_and(|error| !error.is::<Interrupted>()) {

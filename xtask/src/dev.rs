@@ -12,8 +12,9 @@ use crate::stack::{self, Plan, Ports, RunFolder, Secrets, Stack, Vars};
 
 /// Builds, starts, stays until Ctrl-C.
 pub(crate) fn run(checkout: &Checkout, port: u16, node_port: u16) -> Result<()> {
-    let programs = stack::build(checkout, false)?;
     let folder = RunFolder::create(checkout)?;
+    let state = checkout.path(".wrangler/state");
+    let programs = stack::build(checkout, false, &state, &folder)?;
     let ports = Ports { edge: port, node: node_port, ..Ports::reserve()? };
     let secrets = Secrets::generate()?;
     let (dev_vars, dot_env) = (checkout.path(".dev.vars"), checkout.path(".env"));
@@ -28,7 +29,7 @@ pub(crate) fn run(checkout: &Checkout, port: u16, node_port: u16) -> Result<()> 
         edge_vars: secrets.edge_vars(ports),
         edge_files: if dev_vars.exists() { vec![dev_vars] } else { Vec::new() },
         node_vars,
-        state: checkout.path(".wrangler/state"),
+        state,
         prebuilt: false,
         echo: Echo::Lines,
         media_node: &programs.media_node,

@@ -28,13 +28,14 @@ pub(crate) struct Programs {
     pub(crate) simulator: PathBuf,
 }
 
-/// Installs what is missing and builds what a local run needs: the native programs, the console and, unless wrangler is
-/// to build it, the Worker.
-pub(crate) fn build(checkout: &Checkout, with_worker: bool) -> Result<Programs> {
+/// Installs what is missing, builds what a local run needs (the native programs, the console and, unless wrangler is to
+/// build it, the Worker) and applies the migrations to the database in `state`.
+pub(crate) fn build(checkout: &Checkout, with_worker: bool, state: &Path, folder: &RunFolder) -> Result<Programs> {
     step("tools", || tools::for_building(checkout).map(drop))?;
-    // The Worker and the console are compiled by other compilers than the native programs: all at once keeps every core busy.
+    // Each is made by another compiler and waits for other things: all at once keeps every core busy.
     std::thread::scope(|scope| {
         let console = scope.spawn(|| step("console", || console(checkout)));
+        let database = scope.spawn(|| step("database", || migrate(checkout, state, folder)));
         let edge = scope.spawn(|| {
             if !with_worker {
                 return Ok(());
@@ -45,13 +46,32 @@ pub(crate) fn build(checkout: &Checkout, with_worker: bool) -> Result<Programs> 
         let join = |thread: std::thread::ScopedJoinHandle<'_, Result<()>>| {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };
-        let (console, edge) = (join(console), join(edge));
-        native?;
-        edge?;
-        console
+        [native, join(edge), join(console), join(database)].into_iter().collect::<Result<()>>()
     })?;
     let release = checkout.target().join("release");
     Ok(Programs { media_node: release.join("media-node"), simulator: release.join("simulator") })
+}
+
+/// Brings the tables of the local database up to date.
+fn migrate(checkout: &Checkout, state: &Path, folder: &RunFolder) -> Result<()> {
+    wrangler(checkout, folder, "migrations")?
+        .args(["d1", "migrations", "apply", DATABASE, "--local", "--persist-to"])
+        .arg(state)
+        .succeed()
+        .map(drop)
+}
+
+/// wrangler, bound to this checkout and run.
+fn wrangler(checkout: &Checkout, folder: &RunFolder, name: &str) -> Result<Program> {
+    Ok(Program::new(checkout.node_bin().join("wrangler"))
+        .dir(checkout.root())
+        .env("PATH", checkout.search_path()?)
+        .env("WRANGLER_REGISTRY_PATH", folder.path("registry"))
+        .env("NO_COLOR", "1")
+        .env_remove("CARGO_MANIFEST_DIR")
+        .envs(WRANGLER_VARS)
+        .log(folder.path(&format!("logs/{name}.log")))
+        .named(name))
 }
 
 /// The release programs.
@@ -241,31 +261,13 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Applies the database's migrations and starts Worker and node; both answer when this returns.
+    /// Starts Worker and node; both answer when this returns, and the Worker knows the node.
     pub(crate) fn start(checkout: &Checkout, plan: &Plan<'_>) -> Result<Self> {
         let vars_file = plan.folder.path("edge.env");
         write_private(&vars_file, &env_file(&plan.edge_vars))?;
-        let wrangler = |name: &str| -> Result<Program> {
-            Ok(Program::new(checkout.node_bin().join("wrangler"))
-                .dir(checkout.root())
-                .env("PATH", checkout.search_path()?)
-                .env("EDGE_PREBUILT", if plan.prebuilt { "1" } else { "" })
-                .env("WRANGLER_REGISTRY_PATH", plan.folder.path("registry"))
-                .env("NO_COLOR", "1")
-                .env_remove("CARGO_MANIFEST_DIR")
-                .envs(WRANGLER_VARS)
-                .log(plan.folder.path(&format!("logs/{name}.log")))
-                .named(name))
-        };
-        step("database", || {
-            wrangler("migrations")?
-                .args(["d1", "migrations", "apply", DATABASE, "--local", "--persist-to"])
-                .arg(&plan.state)
-                .succeed()
-                .map(drop)
-        })?;
         let edge = step("Worker in the local Workers runtime", || {
-            let mut command = wrangler("edge")?
+            let mut command = wrangler(checkout, plan.folder, "edge")?
+                .env("EDGE_PREBUILT", if plan.prebuilt { "1" } else { "" })
                 .args(["dev", "--local", "--ip", "127.0.0.1", "--inspector-port", "0"])
                 .args(["--show-interactive-dev-session=false", "--port", &plan.ports.edge.to_string()])
                 .arg("--persist-to")
