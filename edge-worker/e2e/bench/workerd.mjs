@@ -1,7 +1,7 @@
 // A Worker in bare workerd: no development server in between. Durable Objects keep their SQLite on the local disk; D1 is the
 // runtime's own binding over a stand-in; what else bare workerd does not have (R2, queues, assets) is not bound.
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -78,6 +78,11 @@ const main :Workerd.Worker = (
     base: `http://127.0.0.1:${port}`,
     started,
     journal: () => journal,
+    /** CPU time that the process has used so far, milliseconds (Linux counts in hundredths of a second). */
+    cpu() {
+      const fields = readFileSync(`/proc/${workerd.pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
+      return (Number(fields[11]) + Number(fields[12])) * 10;
+    },
     async stop() {
       workerd.kill("SIGTERM");
       await ended;
