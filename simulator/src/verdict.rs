@@ -89,7 +89,9 @@ impl Verdict {
         if let Some(detail) = evidence.detail {
             verdict.judge_history(evidence, detail);
         }
-        verdict.figure_gaps(evidence.record);
+        if evidence.scenario.expect.audio != AudioRule::Echo {
+            verdict.figure_gaps(evidence.record);
+        }
         verdict
     }
 
@@ -148,8 +150,12 @@ impl Verdict {
         self.transcript("transcript in the browser", scenario, &page.transcript());
         let reconnected = scenario.watcher.drops_every.is_none() || watched.connections > 1;
         let sound = page.gaps == 0 && page.duplicates == 0 && page.faults.is_empty() && reconnected;
-        let mut seen =
-            format!("{} missing, {} repeated, {} connections", page.gaps, page.duplicates, watched.connections);
+        let mut seen = format!(
+            "{} missing, {} repeated, over {}",
+            page.gaps,
+            page.duplicates,
+            counted(watched.connections, "connection")
+        );
         if !page.faults.is_empty() {
             seen = format!("{seen}; {}", page.faults.join("; "));
         }
@@ -247,7 +253,8 @@ impl Verdict {
             if let Some(told) = told.filter(|told| told.cut) {
                 let off = u64::from(told.heard_ms).abs_diff(truth);
                 let expected = format!("{truth} ms, to within {within} ms");
-                self.check(&format!("heard of “{short}…”"), off <= within, expected, format!("{} ms", told.heard_ms));
+                let seen = format!("{} ms, in truth {truth} ms", told.heard_ms);
+                self.check(&format!("heard of “{short}…”"), off <= within, expected, seen);
             }
             if let Some(truncated) = item.truncated_to_ms {
                 let off = truncated.abs_diff(truth);
@@ -330,10 +337,17 @@ impl Verdict {
         }
         gaps.sort_unstable();
         if let (Some(middle), Some(longest)) = (gaps.get(gaps.len() / 2), gaps.last()) {
-            let seen = format!("{middle} ms in the middle, {longest} ms at most, of {} answers", gaps.len());
+            let seen = format!(
+                "{middle} ms in the middle, {longest} ms at most, over {}",
+                counted(gaps.len() as u64, "answer")
+            );
             self.figures.push(("from the caller's last word to the answer".to_owned(), seen));
         }
     }
+}
+
+fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn matches(wanted: &ExpectedLine, line: &TranscriptLine) -> bool {

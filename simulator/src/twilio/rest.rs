@@ -17,6 +17,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 pub use faults::{RestFault, RestFaultKind, RestFaults, RestVerb};
@@ -191,7 +192,12 @@ async fn update(desk: &Desk, sid: &str, form: &Form) -> Result<(u16, Value), Ref
 fn cut(status: u16, body: &Value) -> Response {
     let text = body.to_string();
     let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
-    let pieces = futures_util::stream::iter([Ok(half), Err(std::io::Error::other("cut"))]);
+    let broken = async {
+        // Head and half must have left before the connection breaks.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(std::io::Error::other("cut"))
+    };
+    let pieces = futures_util::stream::iter([Ok(half)]).chain(futures_util::stream::once(broken));
     let mut response = Response::new(Body::from_stream(pieces));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
