@@ -143,7 +143,10 @@ async fn attach(hall: &Rc<Hall>, socket: RoomSocket) -> Result<Response> {
     };
     let mut name = [0; 16];
     hall.world.fill(&mut name);
-    let (name, response) = sockets::accept(&hall.state, kind, name)?;
+    let (name, response) = match sockets::accept(&hall.state, kind, name) {
+        Ok(accepted) => accepted,
+        Err(_) => return objects::answer::<RoomResponse>(None),
+    };
     let input = match socket {
         RoomSocket::Node { entry } => RoomInput::NodeOpened { socket: name.clone(), entry },
         RoomSocket::Watcher { from_seq } => RoomInput::WatcherOpened { socket: name.clone(), from_seq },

@@ -46,3 +46,31 @@ fn fault(message: &str) -> DatabaseFault {
         DatabaseFault::Unavailable
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{DatabaseFault, fault};
+
+    #[test]
+    fn d1s_words_are_told_apart() {
+        for (text, expected) in [
+            ("D1_ERROR: UNIQUE constraint failed: users.email: SQLITE_CONSTRAINT", DatabaseFault::Constraint),
+            ("D1_ERROR: NOT NULL constraint failed: keys.name", DatabaseFault::Constraint),
+            ("D1_ERROR: D1 DB is overloaded. Requests queued for too long.", DatabaseFault::Overloaded),
+            ("D1_ERROR: D1 DB is overloaded. Too many requests queued.", DatabaseFault::Overloaded),
+            ("D1_ERROR: D1 DB exceeded its memory limit and was reset.", DatabaseFault::Unavailable),
+            ("D1_ERROR: D1 DB exceeded its CPU time limit and was reset.", DatabaseFault::Unavailable),
+            ("D1_ERROR: Network connection lost.", DatabaseFault::Unavailable),
+            ("D1_ERROR: D1 DB reset because its code was updated.", DatabaseFault::Unavailable),
+            (
+                "D1_ERROR: Internal error while starting up D1 DB storage caused object to be reset.",
+                DatabaseFault::Unavailable,
+            ),
+            ("D1_ERROR: Cannot resolve D1 DB due to transient issue on remote node.", DatabaseFault::Unavailable),
+            ("D1_ERROR: no such table: calls: SQLITE_ERROR", DatabaseFault::Unavailable),
+            ("", DatabaseFault::Unavailable),
+        ] {
+            assert_eq!(fault(text), expected, "{text}");
+        }
+    }
+}

@@ -3,7 +3,11 @@
 
 use edge_core::call_room::SocketId;
 use shared::secret::hex;
-use worker::{Response, Result, State, WebSocket, WebSocketPair, WebSocketRequestResponsePair};
+use worker::{Error, Response, Result, State, WebSocket, WebSocketPair, WebSocketRequestResponsePair};
+
+/// Most sockets of one kind in one object, so that watchers never keep a node out. (Reaching the platform's own limit,
+/// 32768 in all, would end the whole isolate.)
+const MOST_SOCKETS: usize = 1_000;
 
 /// Who is at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +34,11 @@ pub(crate) fn answer_pings(state: &State) {
     }
 }
 
-/// Accepts a new socket: its name, and the response that gives the client its end.
+/// Accepts a new socket: its name, and the response that gives the client its end. An error when there are too many.
 pub(crate) fn accept(state: &State, kind: Kind, name: [u8; 16]) -> Result<(SocketId, Response)> {
+    if state.get_websockets_with_tag(kind.tag()).len() >= MOST_SOCKETS {
+        return Err(Error::RustError("the object has too many sockets".to_owned()));
+    }
     let pair = WebSocketPair::new()?;
     let socket = SocketId(hex(&name));
     state.accept_websocket_with_tags(&pair.server, &[kind.tag(), &socket.0]);

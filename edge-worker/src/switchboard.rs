@@ -110,7 +110,10 @@ impl DurableObject for Switchboard {
 async fn attach(office: &Rc<Office>) -> Result<Response> {
     let mut name = [0; 16];
     office.world.fill(&mut name);
-    let (socket, response) = sockets::accept(&office.state, Kind::Watcher, name)?;
+    let (socket, response) = match sockets::accept(&office.state, Kind::Watcher, name) {
+        Ok(accepted) => accepted,
+        Err(_) => return objects::answer::<SwitchboardResponse>(None),
+    };
     if event(office, SwitchboardInput::WatcherOpened { socket: socket.clone() }).await.is_none() {
         sockets::close(&office.state, &socket, CLOSE_UNAVAILABLE, "try again");
     }
