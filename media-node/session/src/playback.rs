@@ -299,7 +299,7 @@ impl Playback {
         if let Some(item) = self.items.get_mut(place) {
             item.done = true;
         }
-        self.mark(place, &mut out);
+        self.mark(now, place, &mut out);
         began
     }
 
@@ -352,14 +352,14 @@ impl Playback {
             let is_due = fresh || item.unmarked >= MARK_EVERY;
             out(Out::Media(piece));
             if is_due {
-                self.mark(place, &mut out);
+                self.mark(now, place, &mut out);
             }
         }
         Received::Sent(began.filter(|_| first).map(moment))
     }
 
     /// Sends a mark behind an item's last byte, unless it has one there.
-    fn mark<'p>(&mut self, place: usize, out: &mut impl FnMut(Out<'p>)) {
+    fn mark<'p>(&mut self, now: Now, place: usize, out: &mut impl FnMut(Out<'p>)) {
         let Some(item) = self.items.get_mut(place) else { return };
         if item.unmarked == 0 || self.pending.len() >= MARKS {
             return;
@@ -370,7 +370,7 @@ impl Playback {
             number: self.marks_sent,
             serial: item.serial,
             offset: item.sent,
-            stamp: self.clock.stamp(),
+            stamp: self.clock.stamp(now),
         });
         out(Out::Mark(MarkName { generation: self.generation, number: self.marks_sent }));
     }
@@ -430,13 +430,19 @@ impl Playback {
     }
 
     /// No more audio will come for these items: their ends get marks, and those that are played are over.
-    fn finish(&mut self, which: impl Fn(&Source) -> bool, mut out: impl FnMut(Out<'static>), ended: impl FnMut(Heard)) {
+    fn finish(
+        &mut self,
+        now: Now,
+        which: impl Fn(&Source) -> bool,
+        mut out: impl FnMut(Out<'static>),
+        ended: impl FnMut(Heard),
+    ) {
         for place in 0..self.items.len() {
             if let Some(item) = self.items.get_mut(place)
                 && which(&item.source)
             {
                 item.done = true;
-                self.mark(place, &mut out);
+                self.mark(now, place, &mut out);
             }
         }
         self.settle(ended);
@@ -445,6 +451,7 @@ impl Playback {
     /// The provider has no more audio for this item's part.
     pub(crate) fn finish_item(
         &mut self,
+        now: Now,
         name: &str,
         part: u32,
         out: impl FnMut(Out<'static>),
@@ -454,21 +461,27 @@ impl Playback {
             Source::Spoken { item, content_index, .. } => item == name && *content_index == part,
             Source::Clip { .. } => false,
         };
-        self.finish(is_it, out, ended);
+        self.finish(now, is_it, out, ended);
     }
 
     /// The provider has no more audio for this response.
-    pub(crate) fn finish_response(&mut self, name: &str, out: impl FnMut(Out<'static>), ended: impl FnMut(Heard)) {
+    pub(crate) fn finish_response(
+        &mut self,
+        now: Now,
+        name: &str,
+        out: impl FnMut(Out<'static>),
+        ended: impl FnMut(Heard),
+    ) {
         let is_its = |source: &Source| match source {
             Source::Spoken { response, .. } => response == name,
             Source::Clip { .. } => false,
         };
-        self.finish(is_its, out, ended);
+        self.finish(now, is_its, out, ended);
     }
 
     /// The provider is gone: what is queued still plays, more will not come.
-    pub(crate) fn finish_all(&mut self, out: impl FnMut(Out<'static>), ended: impl FnMut(Heard)) {
-        self.finish(|_| true, out, ended);
+    pub(crate) fn finish_all(&mut self, now: Now, out: impl FnMut(Out<'static>), ended: impl FnMut(Heard)) {
+        self.finish(now, |_| true, out, ended);
     }
 
     /// A response that was interrupted before it had audio: what comes of it is dropped.

@@ -225,10 +225,12 @@ impl Session {
     }
 
     /// Runs one of the ledger's operations, sends what it wants sent and tells what has ended.
-    fn playback(&mut self, run: impl FnOnce(&mut Playback, &mut dyn FnMut(Out<'static>), &mut dyn FnMut(Heard))) {
+    fn playback(&mut self, run: impl FnOnce(&mut Playback, Now, &mut dyn FnMut(Out<'static>), &mut dyn FnMut(Heard))) {
         let mut ended = Vec::new();
         let (carrier, actions, stats) = (&self.carrier, &mut self.actions, &mut self.stats);
-        run(&mut self.playback, &mut |out| send(carrier, actions, stats, out), &mut |heard| ended.push(heard));
+        run(&mut self.playback, self.now, &mut |out| send(carrier, actions, stats, out), &mut |heard| {
+            ended.push(heard)
+        });
         if !ended.is_empty() {
             self.tell_heard(ended);
         }

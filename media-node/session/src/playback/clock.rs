@@ -5,11 +5,13 @@
 //! way there (`out`) and back (`back`) do take time, but a `clear` takes the same way as the audio before it, so the byte
 //! that sounds when a `clear` arrives is the byte that sounds, in sending time, when the `clear` is sent. What disturbs
 //! this is audio that arrived later than its fellows: then playback is behind by a `lag` until its run ends. A mark that
-//! comes back at `m` for a byte that was due at `d` shows `m - d = lag + out + back`; the least that was seen is taken as
-//! `out + back`, what is above it as lag.
+//! left Twilio at `m`, seen from here, for a byte that was due at `d` shows `m - d = lag + out + back`, its *delay*; the
+//! least delay of the last runs is taken as `out + back`, what is above it as lag.
 //!
-//! Marks themselves can be late. The caller's audio comes the same way, 50 times a second and dated, so how late a frame is
-//! tells how late a mark beside it is; and a mark that is missing although later audio has come was not reached yet.
+//! When a mark left is not when it came: the way back may be stuck. But the caller's audio comes the same way, in order, 50
+//! times a second and dated: a mark left after the frame that came before it and before the frame that comes after it. That
+//! bounds each delay to 20 ms however late everything is, and several marks bound it to a few. A mark that is missing
+//! although audio of a later date has come was not reached yet. Without dated audio the least delay counts.
 
 use crate::Now;
 
@@ -17,13 +19,15 @@ use crate::Now;
 const BYTE_US: i64 = 125;
 /// With less than this queued, a late message may have let the player run dry: what was known about the lag may be old.
 const LOW_WATER_US: i64 = 150_000;
-/// A mark may be overdue by this much before playback itself is thought to have stopped.
+/// A mark may be overdue by this much before playback itself is thought to have stopped, without dated audio.
 const STALL_US: i64 = 500_000;
-/// Frames that are later than this are a matter of their dates, not of the way.
+/// Frames that are later than this are a matter of their dates, not of the way; and a frame this old tells nothing.
 const LATEST_US: i64 = 1_000_000;
 /// How long the least way back is remembered, at least; and at most twice as long.
-const WINDOW_US: i64 = 5_000_000;
-/// Runs whose least round trip is remembered: an old path's short trip is forgotten in time.
+const WINDOW_US: i64 = 15_000_000;
+/// Dates are whole milliseconds, rounded down.
+const DATE_US: i64 = 1_000;
+/// Runs whose least delay is remembered: an old path's short trip is forgotten in time.
 const RUNS: usize = 8;
 
 /// The player's clock.
@@ -33,12 +37,37 @@ pub(crate) struct PlayoutClock {
     end: i64,
     run: u64,
     segment: u64,
-    trips: [Option<i64>; RUNS],
-    lag: Lag,
+    /// The segment with which the present run began: it has the least delay.
+    first_segment: u64,
+    /// What each of the last runs has shown of `out + back`, the present one first.
+    trips: [Option<Delay>; RUNS],
+    /// The delay of the present run.
+    delay: Option<Delay>,
+    /// When the newest mark was due, if no frame has come since it came.
+    newest: Option<i64>,
     back: Back,
 }
 
-/// The way back, by the caller's audio: how late its newest frame was against the least of the last seconds.
+/// What the marks of a segment have shown of their delay.
+#[derive(Debug, Clone, Copy)]
+struct Delay {
+    segment: u64,
+    /// At least; none: nothing but the marks themselves tells.
+    low: Option<i64>,
+    /// At most.
+    high: i64,
+}
+
+impl Delay {
+    /// What both have shown; if they contradict each other, what the newer has.
+    fn and(self, newer: Self) -> Self {
+        let low = self.low.max(newer.low);
+        let high = if self.segment == newer.segment { self.high.min(newer.high) } else { newer.high };
+        if low.is_some_and(|low| low > high) { newer } else { Self { segment: newer.segment, low, high } }
+    }
+}
+
+/// The way back, by the caller's audio.
 #[derive(Debug, Default)]
 struct Back {
     dated: i64,
@@ -70,14 +99,9 @@ impl Back {
         self.late = offset.saturating_sub(self.least.iter().flatten().min().copied().unwrap_or(offset));
     }
 
-    /// How late a message is that comes at this time.
-    fn late_at(&self, at: i64) -> i64 {
-        if self.late > LATEST_US { 0 } else { self.late.saturating_sub(at.saturating_sub(self.at)).max(0) }
-    }
-
-    /// Everything that was on its way back at this time, had the way been at its best, has come.
-    fn come_until(&self, now: i64) -> Option<i64> {
-        let is_known = self.late <= LATEST_US && now.saturating_sub(self.at) <= LATEST_US && self.dated > 0;
+    /// When the newest frame would have come, had the way back been at its best. All that left before it has come.
+    fn left_before(&self, now: i64) -> Option<i64> {
+        let is_known = self.dated > 0 && self.late <= LATEST_US && now.saturating_sub(self.at) <= LATEST_US;
         is_known.then(|| self.at.saturating_sub(self.late))
     }
 }
@@ -88,37 +112,6 @@ pub(crate) struct Stamp {
     due: i64,
     run: u64,
     segment: u64,
-}
-
-/// What the marks of the present run have shown of `lag + out + back`.
-#[derive(Debug, Default)]
-struct Lag {
-    /// The last three: they outlive a change of the segment.
-    recent: [Option<i64>; 3],
-    /// Of the present segment: the least, and how many.
-    segment: u64,
-    least: i64,
-    seen: u32,
-}
-
-impl Lag {
-    fn observe(&mut self, delay: i64, segment: u64) {
-        self.recent.rotate_right(1);
-        if let Some(newest) = self.recent.first_mut() {
-            *newest = Some(delay);
-        }
-        if self.segment == segment && self.seen > 0 {
-            self.least = self.least.min(delay);
-            self.seen = self.seen.saturating_add(1);
-        } else {
-            *self = Self { recent: self.recent, segment, least: delay, seen: 1 };
-        }
-    }
-
-    /// The least delay that still tells something about the audio playing now.
-    fn delay(&self) -> Option<i64> {
-        if self.seen >= 3 { Some(self.least) } else { self.recent.iter().flatten().min().copied() }
-    }
 }
 
 /// Sending time in microseconds.
@@ -138,7 +131,16 @@ pub(crate) fn bytes_in(us: i64) -> u64 {
 
 impl PlayoutClock {
     pub(crate) fn new() -> Self {
-        Self { end: i64::MIN / 4, run: 0, segment: 0, trips: [None; RUNS], lag: Lag::default(), back: Back::default() }
+        Self {
+            end: i64::MIN / 4,
+            run: 0,
+            segment: 0,
+            first_segment: 0,
+            trips: [None; RUNS],
+            delay: None,
+            newest: None,
+            back: Back::default(),
+        }
     }
 
     /// Audio is sent. Returns when its first byte is due, and whether nothing was playing.
@@ -148,11 +150,12 @@ impl PlayoutClock {
         if fresh {
             self.run += 1;
             self.segment += 1;
+            self.first_segment = self.segment;
             self.trips.rotate_right(1);
             if let Some(newest) = self.trips.first_mut() {
                 *newest = None;
             }
-            self.lag = Lag::default();
+            self.delay = None;
         } else if self.end - now < LOW_WATER_US {
             self.segment += 1;
         }
@@ -162,37 +165,60 @@ impl PlayoutClock {
     }
 
     /// The stamp of a mark that is sent now.
-    pub(crate) fn stamp(&self) -> Stamp {
-        Stamp { due: self.end, run: self.run, segment: self.segment }
-    }
-
-    /// A frame of the caller's audio came, dated so many milliseconds after the stream's start.
-    pub(crate) fn frame(&mut self, now: Now, dated_ms: u32) {
-        self.back.frame(micros(now), i64::from(dated_ms) * 1_000);
+    pub(crate) fn stamp(&self, now: Now) -> Stamp {
+        let now = micros(now);
+        if now < self.end {
+            Stamp { due: self.end, run: self.run, segment: self.segment }
+        } else {
+            // Behind what has been played: it comes back at once, whatever the lag was. There is no run 0.
+            Stamp { due: now, run: 0, segment: 0 }
+        }
     }
 
     /// A mark came back because playback had reached it.
     pub(crate) fn reached(&mut self, now: Now, stamp: Stamp) {
+        if stamp.run != self.run {
+            return;
+        }
         let now = micros(now);
-        let delay = now.saturating_sub(stamp.due).saturating_sub(self.back.late_at(now));
-        if delay >= 0
+        let low = self.back.left_before(now).map(|left| left.saturating_sub(stamp.due));
+        self.newest = Some(stamp.due);
+        self.learn(Delay { segment: stamp.segment, low, high: now.saturating_sub(stamp.due) });
+    }
+
+    /// A frame of the caller's audio came, dated so many milliseconds after the stream's start.
+    pub(crate) fn frame(&mut self, now: Now, dated_ms: u32) {
+        let now = micros(now);
+        self.back.frame(now, i64::from(dated_ms) * 1_000);
+        if let (Some(due), Some(left), Some(delay)) = (self.newest.take(), self.back.left_before(now), self.delay) {
+            let high = left.saturating_add(DATE_US).saturating_sub(due).min(delay.high);
+            self.learn(Delay { high, ..delay });
+        }
+    }
+
+    fn learn(&mut self, delay: Delay) {
+        let delay = self.delay.map_or(delay, |known| known.and(delay));
+        self.delay = Some(delay);
+        // An echo before its time tells nothing about the way.
+        if delay.segment == self.first_segment
+            && delay.high >= 0
             && let Some(newest) = self.trips.first_mut()
         {
-            *newest = Some(newest.map_or(delay, |least| least.min(delay)));
-        }
-        if stamp.run == self.run {
-            self.lag.observe(delay, stamp.segment);
+            *newest = Some(delay);
         }
     }
 
     /// The queue was cleared.
     pub(crate) fn clear(&mut self, now: Now) {
         self.end = self.end.min(micros(now));
+        self.newest = None;
     }
 
-    /// There and back without any lag: the least of the last runs.
+    /// There and back without any lag. No run's delay can be less; where the runs agree, it is between their bounds.
     fn round_trip(&self) -> Option<i64> {
-        self.trips.iter().flatten().min().copied()
+        let high = self.trips.iter().flatten().map(|trip| trip.high).min()?;
+        let low = self.trips.iter().flatten().filter_map(|trip| trip.low).max().filter(|low| *low < high);
+        Some(low.map_or(high, |low| low.max(0) + (high - low.max(0)) / 2))
     }
 
     fn round_trip_us(&self) -> i64 {
@@ -200,7 +226,14 @@ impl PlayoutClock {
     }
 
     fn lag_us(&self) -> i64 {
-        self.lag.delay().map_or(0, |delay| delay - self.round_trip_us())
+        let (Some(Delay { low, high, .. }), trip) = (self.delay, self.round_trip_us()) else { return 0 };
+        match low {
+            // No lag explains what was seen.
+            Some(low) if low <= trip && trip <= high => 0,
+            // Towards the lower bound: the `clear` will not have the best of ways either.
+            Some(low) if trip < low => low + (high - low) / 4 - trip,
+            Some(_) | None => high - trip,
+        }
     }
 
     /// The byte that sounds when a message sent now arrives is the one due at this time. `oldest` is the stamp of the
@@ -208,8 +241,8 @@ impl PlayoutClock {
     pub(crate) fn playing_us(&self, now: Now, oldest: Option<Stamp>) -> i64 {
         let (now, lag) = (micros(now), self.lag_us());
         let Some(oldest) = oldest else { return now.saturating_sub(lag) };
-        match (self.back.come_until(now), self.round_trip()) {
-            (Some(come), Some(trip)) => now.saturating_sub(lag.max(come.saturating_sub(oldest.due + trip))),
+        match (self.back.left_before(now), self.round_trip()) {
+            (Some(left), Some(trip)) => now.saturating_sub(lag.max(left.saturating_sub(oldest.due + trip))),
             // Without a witness a mark may be on its way, but not for ever.
             _ => now.saturating_sub(lag).min(oldest.due + self.round_trip_us() + STALL_US),
         }
@@ -243,7 +276,7 @@ mod tests {
     fn with_steady_delays_the_first_byte_needs_no_mark() {
         let mut clock = PlayoutClock::new();
         assert_eq!(clock.send(ms(100), 1600), (100_000, true));
-        assert_eq!(clock.playing_us(ms(105), Some(clock.stamp())), 105_000);
+        assert_eq!(clock.playing_us(ms(105), Some(clock.stamp(ms(0)))), 105_000);
     }
 
     #[test]
@@ -251,10 +284,10 @@ mod tests {
         let mut clock = PlayoutClock::new();
         // A first answer over 40 ms there and back.
         clock.send(ms(0), 1600);
-        clock.reached(ms(240), clock.stamp());
+        clock.reached(ms(240), clock.stamp(ms(0)));
         // A second, whose first message was 70 ms late.
         clock.send(ms(1_000), 1600);
-        let first = clock.stamp();
+        let first = clock.stamp(ms(0));
         clock.send(ms(1_001), 16_000);
         assert_eq!(clock.playing_us(ms(1_100), Some(first)), 1_100_000);
         clock.reached(ms(1_310), first);
@@ -267,7 +300,7 @@ mod tests {
         let stamps: Vec<Stamp> = (0..6)
             .map(|_| {
                 clock.send(ms(0), 1600);
-                clock.stamp()
+                clock.stamp(ms(0))
             })
             .collect();
         for (at, stamp) in [230, 430, 630, 930, 1_090].into_iter().zip(stamps) {
@@ -281,10 +314,10 @@ mod tests {
         let mut clock = PlayoutClock::new();
         clock.send(ms(0), 1600);
         (1..13).for_each(|frame| clock.frame(ms(frame * 20), frame as u32 * 20));
-        clock.reached(ms(240), clock.stamp());
+        clock.reached(ms(240), clock.stamp(ms(0)));
         // The next answer's first mark would be back at 1240; the line is stuck from 1220 to 1460.
         clock.send(ms(1_000), 1600);
-        let first = clock.stamp();
+        let first = clock.stamp(ms(0));
         clock.send(ms(1_000), 16_000);
         (13..62).for_each(|frame| clock.frame(ms(frame * 20), frame as u32 * 20));
         assert_eq!(clock.playing_us(ms(1_400), Some(first)), 1_400_000, "nothing tells of a lag");
@@ -294,13 +327,37 @@ mod tests {
     }
 
     #[test]
+    fn marks_between_frames_bound_the_lag_though_all_are_late() {
+        let mut clock = PlayoutClock::new();
+        clock.send(ms(0), 1600);
+        (1..13).for_each(|frame| clock.frame(ms(frame * 20), frame as u32 * 20));
+        clock.reached(ms(240), clock.stamp(ms(0)));
+        clock.frame(ms(260), 260);
+        // Playback of the next answer is 90 ms behind, and everything comes back 300 ms late.
+        clock.send(ms(1_000), 1600);
+        let first = clock.stamp(ms(0));
+        clock.send(ms(1_000), 1680);
+        let second = clock.stamp(ms(0));
+        clock.send(ms(1_000), 16_000);
+        (14..66).for_each(|frame| clock.frame(ms(frame * 20), frame as u32 * 20));
+        clock.frame(ms(1_620), 1_320);
+        clock.reached(ms(1_630), first);
+        clock.frame(ms(1_640), 1_340);
+        (68..77).for_each(|frame| clock.frame(ms(frame * 20 + 300), frame as u32 * 20));
+        clock.reached(ms(1_840), second);
+        clock.frame(ms(1_860), 1_560);
+        let lag = 2_000_000 - clock.playing_us(ms(2_000), None);
+        assert!((80_000..100_000).contains(&lag), "{lag}");
+    }
+
+    #[test]
     fn a_mark_that_is_missing_beside_punctual_audio_was_not_reached() {
         let mut clock = PlayoutClock::new();
         clock.send(ms(0), 1600);
         (1..13).for_each(|frame| clock.frame(ms(frame * 20), frame as u32 * 20));
-        clock.reached(ms(240), clock.stamp());
+        clock.reached(ms(240), clock.stamp(ms(0)));
         clock.send(ms(1_000), 1600);
-        let first = clock.stamp();
+        let first = clock.stamp(ms(0));
         (13..71).for_each(|frame| clock.frame(ms(frame * 20), frame as u32 * 20));
         // It was due back at 1240, and what came at 1400 left after it should have.
         assert_eq!(clock.playing_us(ms(1_405), Some(first)), 1_245_000);
@@ -334,7 +391,7 @@ mod tests {
     fn marks_that_come_impossibly_early_do_not_spoil_the_round_trip() {
         let mut clock = PlayoutClock::new();
         clock.send(ms(0), 8_000);
-        clock.reached(ms(10), clock.stamp());
+        clock.reached(ms(10), clock.stamp(ms(0)));
         assert_eq!(clock.round_trip_us(), 0);
         // Playback is where the mark says: a second ahead.
         assert_eq!(clock.playing_us(ms(10), None), 1_000_000);

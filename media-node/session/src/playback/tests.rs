@@ -53,7 +53,7 @@ fn an_item_of_another_connection_is_another_item() {
 fn a_lost_mark_is_made_up_for_by_the_next() {
     let mut playback = Playback::new(60_000);
     receive(&mut playback, ms(0), delta("r", "a"), 4_800);
-    playback.finish_response("r", |_| {}, |_| {});
+    playback.finish_response(ms(0), "r", |_| {}, |_| {});
     let mut ended = Vec::new();
     assert!(playback.reached(ms(700), "g1m4", |heard| ended.push(heard)));
     assert_eq!((ended.len(), ended[0].heard_ms, ended[0].cut), (1, 600, false));
@@ -172,7 +172,7 @@ proptest! {
                     let version = names.entry(item).or_default();
                     let name = format!("i{item}-{version}");
                     *version += 1;
-                    playback.finish_item(&name, 0, |out| if let Out::Mark(mark) = out { marks.push_back(mark.to_string()) }, |heard| ended.push(heard));
+                    playback.finish_item(ms(now), &name, 0, |out| if let Out::Mark(mark) = out { marks.push_back(mark.to_string()) }, |heard| ended.push(heard));
                 }
                 Step::Marks(count) => for _ in 0..count {
                     if let Some(mark) = marks.pop_front() {

@@ -27,7 +27,7 @@ impl Session {
         if self.playback.remaining(self.now) > LAST_WORDS {
             self.silence_line();
         } else {
-            self.playback(|playback, out, ended| playback.finish_all(out, ended));
+            self.playback(|playback, now, out, ended| playback.finish_all(now, out, ended));
         }
         self.timers.keep(&[Timer::Carrier, Timer::HardStop]);
         self.phase = Phase::Ending(reason);

@@ -213,7 +213,7 @@ impl Session {
         }
         self.fact(NodeEvent::ProviderLost { provider: self.provider_name(), reason: reason.to_owned() });
         self.hang_up_provider();
-        self.playback(|playback, out, ended| playback.finish_all(out, ended));
+        self.playback(|playback, now, out, ended| playback.finish_all(now, out, ended));
         self.phase = Phase::Connecting;
         self.responses = Responses::default();
         for timer in [Timer::Connect, Timer::Configure, Timer::Redial, Timer::Response] {

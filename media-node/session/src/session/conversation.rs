@@ -65,7 +65,7 @@ impl Session {
                 None => self.provider_was_wrong(),
             },
             ProviderEvent::AudioDone { item, content_index } => {
-                self.playback(|playback, out, ended| playback.finish_item(&item, content_index, out, ended));
+                self.playback(|playback, now, out, ended| playback.finish_item(now, &item, content_index, out, ended));
             }
             ProviderEvent::ResponseStarted { response } => self.response_started(&response),
             ProviderEvent::ResponseDone { response, outcome } => self.response_done(&response, &outcome),
@@ -161,7 +161,7 @@ impl Session {
     }
 
     fn response_done(&mut self, response: &str, outcome: &ResponseOutcome) {
-        self.playback(|playback, out, ended| playback.finish_response(response, out, ended));
+        self.playback(|playback, now, out, ended| playback.finish_response(now, response, out, ended));
         for said in self.turns.finish_response(response) {
             self.fact(said);
         }

@@ -23,8 +23,7 @@ impl Session {
                 self.caller_said(&payload, bytes);
             }
             Heard::Mark(name) => {
-                let now = self.now;
-                self.playback(|playback, _, ended| {
+                self.playback(|playback, now, _, ended| {
                     playback.reached(now, &name, ended);
                 });
             }

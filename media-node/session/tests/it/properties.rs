@@ -250,7 +250,8 @@ fn deliver(session: &mut Session, watch: &mut Watch, now: Now, input: Input<'_>)
         assert!(count < 3_000, "an input without end");
     }
     assert_eq!(session.is_over(), watch.over > 0);
-    assert!(!is_timeout || session.poll_timeout().is_none_or(|due| due > now), "a deadline that stays due");
+    let next = session.poll_timeout();
+    assert!(!is_timeout || next.is_none_or(|due| due > now), "the deadline {next:?} stays due at {now:?}");
 }
 
 proptest! {
