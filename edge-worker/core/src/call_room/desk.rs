@@ -210,8 +210,6 @@ pub(super) struct NodeSocket {
     pub(super) epoch: Epoch,
     /// It has said hello.
     pub(super) greeted: bool,
-    /// The highest line that it said it has.
-    pub(super) last_line: u64,
 }
 
 /// The key under which an event of the call's life is stored once. Twilio's repetitions carry the same values; the same

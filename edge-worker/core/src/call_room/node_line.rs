@@ -7,7 +7,7 @@ use super::machine::Turn;
 use super::{Effect, NodeEntry, RoomStore, SocketId, StoreFault};
 use shared::call::{CallEvent, CallStatus, Direction, EndReason};
 use shared::console_api::{CallFact, ServerMessage};
-use shared::ids::Epoch;
+use shared::ids::{Epoch, NodeId};
 use shared::node_api::{
     CLOSE_BAD_MESSAGE, CLOSE_REFUSED, CLOSE_SUPERSEDED, CallPlan, MAX_MESSAGE_BYTES, NodeEvent, NodeFact, NodeMessage,
     NodeOrder, PROTOCOL_VERSION, RoomMessage, Speaker,
@@ -39,7 +39,7 @@ impl<S: RoomStore> Turn<'_, S> {
         if claims.epoch == desk.view.epoch {
             desk.current = Some(socket.clone());
         }
-        let entry = NodeSocket { node: claims.node, epoch: claims.epoch, greeted: false, last_line: 0 };
+        let entry = NodeSocket { node: claims.node, epoch: claims.epoch, greeted: false };
         self.room.desk.sockets.insert(socket, entry);
         self.sign_of_life();
         Ok(())
@@ -109,7 +109,7 @@ impl<S: RoomStore> Turn<'_, S> {
         match message {
             NodeMessage::Hello { node, last_line, .. } => {
                 if node == entry.node {
-                    self.hello(socket, entry.epoch, last_line);
+                    self.hello(socket, entry.epoch, &entry.node, last_line);
                 } else {
                     self.drop_socket(socket);
                     self.refuse(socket, "ticket_invalid");
@@ -136,31 +136,29 @@ impl<S: RoomStore> Turn<'_, S> {
         Ok(())
     }
 
-    fn hello(&mut self, socket: &SocketId, epoch: Epoch, last_line: u64) {
+    fn hello(&mut self, socket: &SocketId, epoch: Epoch, node: &NodeId, last_line: u64) {
         if let Some(entry) = self.room.desk.sockets.get_mut(socket) {
             entry.greeted = true;
-            entry.last_line = last_line;
         }
         let acked = self.room.desk.view.acked(epoch);
-        if epoch < self.room.desk.view.epoch {
-            // A former owner: it may hand in what it still has, then it is sent away.
-            self.send(socket, &RoomMessage::Ack { line: acked });
-            self.dismiss_when_empty(socket, acked, last_line);
+        let former = epoch < self.room.desk.view.epoch;
+        if former && acked >= last_line {
+            self.drop_socket(socket);
+            self.refuse(socket, "superseded");
             return;
         }
-        let Some((plan, resume_token)) = self.plan(epoch) else {
+        let Some((plan, resume_token)) = self.plan(epoch, node) else {
             self.drop_socket(socket);
             self.refuse(socket, "ticket_invalid");
             return;
         };
-        let begin = RoomMessage::Begin {
-            protocol: PROTOCOL_VERSION,
-            plan: Box::new(plan),
-            epoch,
-            resume_token,
-            acked_line: acked,
-        };
+        let plan = Box::new(plan);
+        let begin = RoomMessage::Begin { protocol: PROTOCOL_VERSION, plan, epoch, resume_token, acked_line: acked };
         self.send(socket, &begin);
+        if former {
+            // It may hand in what it still has. Orders are for the owner.
+            return;
+        }
         let orders: Vec<(u64, NodeOrder)> = self.room.desk.orders.iter().map(|(id, o)| (*id, o.clone())).collect();
         for (id, order) in orders {
             self.send(socket, &RoomMessage::Order { id, order });
@@ -168,7 +166,7 @@ impl<S: RoomStore> Turn<'_, S> {
     }
 
     /// What the owner of this epoch must know, and its resume token.
-    fn plan(&self, epoch: Epoch) -> Option<(CallPlan, String)> {
+    fn plan(&self, epoch: Epoch, node: &NodeId) -> Option<(CallPlan, String)> {
         let brief = self.room.brief.as_ref()?;
         let view = &self.room.desk.view;
         let opened = view.opened.as_ref()?;
@@ -182,7 +180,7 @@ impl<S: RoomStore> Turn<'_, S> {
             audience: Audience::Resume,
             call: brief.call.clone(),
             call_sid: call_sid.clone(),
-            node: offered.offer.to.node.clone(),
+            node: node.clone(),
             epoch,
             nonce: offered.offer.nonce.clone(),
             expires: offered.at.plus(RESUME_TTL_MS),
@@ -240,18 +238,15 @@ impl<S: RoomStore> Turn<'_, S> {
         }
         let acked = self.room.desk.view.acked(entry.epoch);
         self.send(socket, &RoomMessage::Ack { line: acked });
-        if entry.epoch < self.room.desk.view.epoch {
-            self.dismiss_when_empty(socket, acked, entry.last_line);
-        }
         Ok(())
     }
 
-    /// A former owner that has nothing left to say is told that it is one.
-    fn dismiss_when_empty(&mut self, socket: &SocketId, acked: u64, last_line: u64) {
-        if acked >= last_line {
-            self.drop_socket(socket);
-            self.refuse(socket, "superseded");
+    /// The call is over and long enough has passed: whoever is still here has not noticed.
+    pub(super) fn dismiss_nodes(&mut self) {
+        for socket in std::mem::take(&mut self.room.desk.sockets).into_keys() {
+            self.refuse(&socket, "call_over");
         }
+        self.room.desk.current = None;
     }
 
     /// A node's socket is gone; its call goes on, the node will come back.

@@ -195,14 +195,21 @@ impl<S: RoomStore> Turn<'_, S> {
     /// Whether the call is over and nothing that was said is still on its way.
     pub(super) fn settles(&self) -> bool {
         let desk = &self.room.desk;
-        let Some(over_at) = desk.over_at.filter(|_| !desk.settled) else { return false };
-        if self.now >= over_at.plus(SETTLE_MS) {
+        if desk.over_at.is_none() || desk.settled {
+            return false;
+        }
+        if self.is_late() {
             return true;
         }
         let state = &desk.view.state;
         let node_done = desk.view.owner.is_none() || desk.view.node_ended.is_some();
         let words_done = state.transcriptions.values().all(|phase| *phase != TranscriptionPhase::Running);
         state.status.is_terminal() && node_done && words_done
+    }
+
+    /// Whether what was said should have arrived by now.
+    pub(super) fn is_late(&self) -> bool {
+        self.room.desk.over_at.is_some_and(|at| self.now >= at.plus(SETTLE_MS))
     }
 
     /// Work came back.

@@ -56,6 +56,9 @@ impl<S: RoomStore> Turn<'_, S> {
         }
         if self.settles() {
             self.room.desk.settled = true;
+            if self.is_late() {
+                self.dismiss_nodes();
+            }
             let seq = self.room.desk.view.seq;
             self.broadcast(&ServerMessage::Ended { seq });
             self.effects.push(Effect::CloseWatchers { code: CLOSE_DONE });

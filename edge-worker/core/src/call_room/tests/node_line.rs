@@ -122,7 +122,12 @@ fn a_former_owner_hands_in_what_it_has_and_changes_nothing_else() {
     let entry = resume_entry(&first);
     let effects = bench.handle(RoomInput::NodeOpened { socket: late.clone(), entry }).effects;
     assert_eq!(closed(&effects, &new), None, "the owner stays");
-    assert_eq!(bench.say(&late, &hello(&first, 3)), [RoomMessage::Ack { line: 1 }]);
+    let begun = bench.say(&late, &hello(&first, 3));
+    let [RoomMessage::Begin { epoch: Epoch(1), acked_line: 1, resume_token, .. }] = begun.as_slice() else {
+        panic!("{begun:?}")
+    };
+    let again = config().tickets.verifier().verify(resume_token, Audience::Resume, bench.now).unwrap();
+    assert_eq!((again.node, again.epoch), (first.to.node.clone(), Epoch(1)));
     let rest = facts(
         1,
         vec![
@@ -130,9 +135,13 @@ fn a_former_owner_hands_in_what_it_has_and_changes_nothing_else() {
             fact(3, NodeEvent::Ended { reason: EndReason::CallerHungUp }),
         ],
     );
-    assert_eq!(bench.say(&late, &rest), [RoomMessage::Ack { line: 3 }, refused("superseded")]);
+    assert_eq!(bench.say(&late, &rest), [RoomMessage::Ack { line: 3 }]);
     assert!(!bench.room.view().state.is_over(), "a former owner's verdict is history");
     assert_eq!(bench.room.snapshot().unwrap().transcript.len(), 2, "what was said is kept");
+    // With nothing to hand in it is sent away at once.
+    let idle = SocketId("idle".into());
+    bench.handle(RoomInput::NodeOpened { socket: idle.clone(), entry: resume_entry(&first) });
+    assert_eq!(bench.say(&idle, &hello(&first, 3)), [refused("superseded")]);
     // With the stream ticket of the old epoch nobody gets in any more.
     let effects = bench.open_node(&late, &first);
     assert_eq!(messages(&effects, &late), [refused("superseded")]);
@@ -220,4 +229,20 @@ fn sockets_that_died_without_a_word_do_not_pile_up() {
     }
     let desk = bench.store.page(store::Page::Desk).unwrap().unwrap();
     assert!(!desk.contains("again-48") && desk.contains("again-49"), "{desk}");
+}
+
+#[test]
+fn a_node_that_did_not_notice_the_end_is_told() {
+    let (mut bench, _, socket) = Bench::talking();
+    bench.status(CallStatus::Completed);
+    bench.now = bench.now.plus(14_999);
+    assert_eq!(messages(&bench.handle(RoomInput::Alarm).effects, &socket), []);
+    bench.now = bench.now.plus(1);
+    let effects = bench.handle(RoomInput::Alarm).effects;
+    assert_eq!(messages(&effects, &socket), [refused("call_over")]);
+    assert_eq!(closed(&effects, &socket), Some(CLOSE_REFUSED));
+    // It may still come back with what it has.
+    let (again, offer) = (SocketId("again".into()), Bench::inbound().1);
+    bench.handle(RoomInput::NodeOpened { socket: again.clone(), entry: resume_entry(&offer) });
+    assert!(matches!(bench.say(&again, &hello(&offer, 1)).as_slice(), [RoomMessage::Begin { .. }]));
 }
