@@ -88,6 +88,7 @@ fn a_call_is_placed_and_answered_by_its_agent() {
 #[test]
 fn the_replaced_systems_requests_are_understood() {
     let (deployment, key) = deployment();
+    let numbers = ["+15550100120", "+15550100121", "+15550100122", "+15550100123"];
     for (n, (target, name)) in [
         ("/api/call", "phone"),
         ("/api/call/start", "number"),
@@ -97,7 +98,7 @@ fn the_replaced_systems_requests_are_understood() {
     .into_iter()
     .enumerate()
     {
-        let response = deployment.send(bearer(&key, post(target, &json!({ name: format!("+1555010012{n}") }))));
+        let response = deployment.send(bearer(&key, post(target, &json!({ name: numbers[n] }))));
         assert_eq!(response.status, 201, "{}", text(&response));
         let sid = read(&response)["callSid"].as_str().unwrap().to_owned();
         let transcript = deployment.send(bearer(&key, get(&format!("/api/call/transcript?callSid={sid}"))));
