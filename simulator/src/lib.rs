@@ -3,8 +3,10 @@
 
 pub mod caller;
 pub mod demo;
+mod https;
 pub mod operator;
 pub mod provider;
+pub mod relay_bench;
 pub mod scenario;
 pub mod screen;
 pub mod speech;

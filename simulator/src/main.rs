@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use simulator::demo::{self, CallArgs, DemoArgs, LoadArgs, ServeArgs};
+use simulator::relay_bench::{self, RelayBenchArgs};
 
 /// Plays Twilio, the AI provider, a caller and a watching browser around a Trunkline deployment.
 #[derive(Debug, Parser)]
@@ -23,6 +24,8 @@ enum Command {
     Load(Box<LoadArgs>),
     /// Stand there as Twilio's REST interface and OpenAI's Realtime API.
     Serve(ServeArgs),
+    /// Measure what the media node costs beside a relay that only forwards bytes.
+    RelayBench(RelayBenchArgs),
     /// List the scenarios of the program.
     Scenarios,
 }
@@ -34,6 +37,7 @@ async fn main() -> ExitCode {
         Command::Call(args) => demo::call(*args).await,
         Command::Load(args) => demo::load(*args).await,
         Command::Serve(args) => demo::serve(args).await,
+        Command::RelayBench(args) => relay_bench::run(args).map(|()| true),
         Command::Scenarios => {
             for (name, _) in simulator::scenario::EMBEDDED {
                 if let Ok(scenario) = simulator::scenario::Scenario::load(name) {
