@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::https;
 use anyhow::{Context as _, Result, bail};
 use reqwest::{Method, Response};
 use serde::Serialize;
@@ -28,7 +29,7 @@ impl Operator {
     /// # Errors
     /// When that takes longer than `patience`; says what was missing.
     pub async fn wait_for_edge(edge: &str, patience: Duration) -> Result<Health> {
-        let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        let http = https::client().timeout(PATIENCE).build()?;
         let deadline = Instant::now() + patience;
         loop {
             let missing = match http.get(format!("{edge}/health")).send().await {
@@ -51,7 +52,7 @@ impl Operator {
     /// # Errors
     /// When the TLS library cannot be set up.
     pub fn with_key(edge: &str, key: &str) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        let http = https::client().timeout(PATIENCE).build()?;
         Ok(Self { edge: edge.trim_end_matches('/').to_owned(), http, key: key.to_owned() })
     }
 

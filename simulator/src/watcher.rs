@@ -294,6 +294,7 @@ impl Watch {
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 async fn connect(url: &str, key: &str) -> Result<Socket, Error> {
+    crate::https::ready();
     let mut request = url.into_client_request()?;
     if let Ok(value) = HeaderValue::from_str(&format!("Bearer {key}")) {
         request.headers_mut().insert("authorization", value);

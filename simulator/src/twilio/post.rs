@@ -9,6 +9,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION
 use reqwest::redirect::Policy;
 use serde::Deserialize;
 
+use crate::https;
+
 use super::call::{Fetched, Purpose, Request};
 use super::sids::Dice;
 use super::signature::{sign, signed_address};
@@ -338,7 +340,7 @@ impl Courier {
 }
 
 fn client(connect_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
+    https::client()
         .redirect(Policy::none())
         .connect_timeout(connect_timeout)
         .pool_idle_timeout(Duration::from_secs(20))

@@ -13,6 +13,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use crate::https;
+
 use super::Alert;
 use super::signature::{sign, signed_address};
 use super::stream::Output;
@@ -69,6 +71,7 @@ pub async fn connect(
     sid: String,
     events: mpsc::Sender<(String, Instant, Incoming)>,
 ) -> Result<Socket, Alert> {
+    https::ready();
     let mut request = url.into_client_request().map_err(|_| Alert::new(31923, "an address that is not a URL"))?;
     let signature = sign(auth_token, &signed_address(url), &[]);
     for (name, value) in [("x-twilio-signature", signature.as_str()), ("user-agent", "Twilio.TmeWs/1.0")] {
