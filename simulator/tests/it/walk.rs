@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use simulator::caller::{Act, Step, When};
+use simulator::demo::{self, CallArgs, LoadArgs};
 use simulator::scenario::Scenario;
 use simulator::screen::Screen;
 use simulator::twilio::call::Status;
@@ -11,6 +13,7 @@ use simulator::twilio::exchange::{Account, Cast, Exchange, Number};
 use simulator::twilio::post::Mischief;
 use simulator::twilio::twiml::{Method, Target};
 use simulator::world::{Webhooks, World};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::edge::{ACCOUNT, Edge, TOKEN};
 
@@ -159,4 +162,85 @@ async fn a_caller_who_gives_up_while_it_rings_is_never_answered() {
     assert_eq!((status.get("CallStatus"), status.get("CallSid")), ("canceled", sid.as_str()));
     let record = exchange.record(&sid).await.unwrap();
     assert_eq!(record.moments[1], None);
+}
+
+#[tokio::test]
+async fn a_fragmented_control_frame_ends_the_stream_as_a_violation() {
+    let listener = tokio::net::TcpListener::bind(ANY).await.unwrap();
+    let media = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        // A ping without the final bit, and nothing in it.
+        socket.get_mut().write_all(&[0x09, 0x00]).await.unwrap();
+        while let Some(Ok(_)) = socket.next().await {}
+    });
+    let edge = Edge::open(None).await;
+    let stream = format!(r#"<Connect><Stream url="ws://{media}" statusCallback="{}/stream"/></Connect>"#, edge.url);
+    edge.twiml("/voice", &stream);
+    let exchange = Exchange::new(account(), 1).unwrap();
+    let sid = exchange.call_in("+14155550100", &number(&edge), Cast::default()).unwrap();
+    let record = exchange.record(&sid).await.unwrap();
+    assert!(
+        record.alerts.iter().all(|(_, alert)| alert.code == 31924) && !record.alerts.is_empty(),
+        "{:?}",
+        record.alerts
+    );
+    let events: Vec<String> = edge.hooks().iter().map(|hook| hook.get("StreamEvent").to_owned()).collect();
+    assert!(events.contains(&"stream-error".to_owned()), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_call_from_a_browser_is_dialled_on_and_transcribed() {
+    let edge = Edge::open(None).await;
+    let transcription = format!(r#"<Start><Transcription statusCallbackUrl="{}/said"/></Start>"#, edge.url);
+    edge.twiml("/voice", &format!(r#"{transcription}<Dial action="/done">+14155550123</Dial>"#));
+    edge.twiml("/done", "<Hangup/>");
+    let mut scenario = Scenario::load("softphone").unwrap();
+    for telephone in scenario.network.reached.values_mut() {
+        telephone.hangs_up_after_ms = Some(600);
+    }
+    for (line, ms) in scenario.network.overheard.iter_mut().zip([1300, 1500]) {
+        line.after_ms = ms;
+    }
+    scenario.expect.transcript.clear();
+    let world = World::open(account(), ANY, None, &scenario, 7).await.unwrap();
+    let webhooks =
+        Webhooks { voice: format!("{}/voice", edge.url), fallback: None, status: Some(format!("{}/status", edge.url)) };
+    let played = world.play(&scenario, &webhooks, None, &Screen::Dark, 7).await.unwrap();
+    assert!(played.verdict.holds(), "\n{}", played.verdict);
+    let voice = edge.hooks().into_iter().find(|hook| hook.path == "/voice").unwrap();
+    assert_eq!((voice.get("From"), voice.get("To")), ("client:rep_7", "+14155550123"));
+    assert!(voice.get("ApplicationSid").starts_with("AP"));
+    let done = edge.hooks().into_iter().find(|hook| hook.path == "/done").unwrap();
+    assert_eq!((done.get("DialCallStatus"), done.get("DialBridged")), ("completed", "true"));
+}
+
+#[tokio::test]
+async fn many_calls_at_once_are_played_and_counted() {
+    let edge = Edge::open(None).await;
+    edge.twiml("/voice", &edge.stream());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("short.toml");
+    let text = "about = \"Short.\"\nkind = \"inbound\"\n[[caller]]\nafter_ms = 200\nhang_up = true\n[expect]\nstatus = \"completed\"\naudio = \"none\"\n";
+    std::fs::write(&file, text).unwrap();
+    let call = |edge: &str| CallArgs {
+        edge: edge.to_owned(),
+        auth_token: TOKEN.to_owned(),
+        account_sid: ACCOUNT.to_owned(),
+        key: None,
+        scenario: file.display().to_string(),
+        number: None,
+        from: None,
+        voice: "/voice".to_owned(),
+        provider_listen: None,
+        rest_listen: None,
+        verdict: None,
+        seed: Some(1),
+    };
+    assert!(demo::load(LoadArgs { call: call(&edge.url), rate: 50.0, calls: 20 }).await.unwrap());
+    assert_eq!(edge.paths().iter().filter(|path| *path == "/voice").count(), 20);
+    assert!(demo::call(call(&edge.url)).await.unwrap());
+    let nobody = demo::load(LoadArgs { call: call("http://127.0.0.1:1"), rate: 50.0, calls: 2 }).await;
+    assert!(!nobody.unwrap(), "calls that nobody answers are not counted as good");
 }
