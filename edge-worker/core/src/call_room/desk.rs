@@ -210,6 +210,9 @@ pub(super) struct NodeSocket {
     pub(super) epoch: Epoch,
     /// It has said hello.
     pub(super) greeted: bool,
+    /// It came back as a former owner: the line after whose arrival it is sent away. (A socket that was the owner's when
+    /// it was opened may go on until its node closes it.)
+    pub(super) farewell: Option<u64>,
 }
 
 /// The key under which an event of the call's life is stored once. Twilio's repetitions carry the same values; the same

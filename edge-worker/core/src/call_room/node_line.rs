@@ -39,7 +39,7 @@ impl<S: RoomStore> Turn<'_, S> {
         if claims.epoch == desk.view.epoch {
             desk.current = Some(socket.clone());
         }
-        let entry = NodeSocket { node: claims.node, epoch: claims.epoch, greeted: false };
+        let entry = NodeSocket { node: claims.node, epoch: claims.epoch, greeted: false, farewell: None };
         self.room.desk.sockets.insert(socket, entry);
         self.sign_of_life();
         Ok(())
@@ -143,8 +143,7 @@ impl<S: RoomStore> Turn<'_, S> {
         let acked = self.room.desk.view.acked(epoch);
         let former = epoch < self.room.desk.view.epoch;
         if former && acked >= last_line {
-            self.drop_socket(socket);
-            self.refuse(socket, "superseded");
+            self.dismiss(socket);
             return;
         }
         let Some((plan, resume_token)) = self.plan(epoch, node) else {
@@ -156,7 +155,10 @@ impl<S: RoomStore> Turn<'_, S> {
         let begin = RoomMessage::Begin { protocol: PROTOCOL_VERSION, plan, epoch, resume_token, acked_line: acked };
         self.send(socket, &begin);
         if former {
-            // It may hand in what it still has. Orders are for the owner.
+            // It may hand in what it says it has; then it is sent away. Orders are for the owner.
+            if let Some(entry) = self.room.desk.sockets.get_mut(socket) {
+                entry.farewell = Some(last_line);
+            }
             return;
         }
         let orders: Vec<(u64, NodeOrder)> = self.room.desk.orders.iter().map(|(id, o)| (*id, o.clone())).collect();
@@ -238,7 +240,16 @@ impl<S: RoomStore> Turn<'_, S> {
         }
         let acked = self.room.desk.view.acked(entry.epoch);
         self.send(socket, &RoomMessage::Ack { line: acked });
+        if entry.farewell.is_some_and(|last| acked >= last) {
+            self.dismiss(socket);
+        }
         Ok(())
+    }
+
+    /// Sends a former owner away.
+    fn dismiss(&mut self, socket: &SocketId) {
+        self.drop_socket(socket);
+        self.refuse(socket, "superseded");
     }
 
     /// The call is over and long enough has passed: whoever is still here has not noticed.

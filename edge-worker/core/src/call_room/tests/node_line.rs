@@ -135,7 +135,7 @@ fn a_former_owner_hands_in_what_it_has_and_changes_nothing_else() {
             fact(3, NodeEvent::Ended { reason: EndReason::CallerHungUp }),
         ],
     );
-    assert_eq!(bench.say(&late, &rest), [RoomMessage::Ack { line: 3 }]);
+    assert_eq!(bench.say(&late, &rest), [RoomMessage::Ack { line: 3 }, refused("superseded")]);
     assert!(!bench.room.view().state.is_over(), "a former owner's verdict is history");
     assert_eq!(bench.room.snapshot().unwrap().transcript.len(), 2, "what was said is kept");
     // With nothing to hand in it is sent away at once.
@@ -245,4 +245,17 @@ fn a_node_that_did_not_notice_the_end_is_told() {
     let (again, offer) = (SocketId("again".into()), Bench::inbound().1);
     bench.handle(RoomInput::NodeOpened { socket: again.clone(), entry: resume_entry(&offer) });
     assert!(matches!(bench.say(&again, &hello(&offer, 1)).as_slice(), [RoomMessage::Begin { .. }]));
+}
+
+#[test]
+fn an_owner_that_is_overtaken_may_finish_what_it_says() {
+    let (mut bench, _, old) = Bench::talking();
+    let RoomResponse::After(NextStep::Media(second)) = bench.ask(after(1, Some(Some(node("m2"))))) else { panic!() };
+    let effects = bench.open_node(&SocketId("new".into()), &second);
+    assert_eq!(closed(&effects, &old), None);
+    for line in 1..=3 {
+        let said = bench.say(&old, &facts(1, vec![fact(line, NodeEvent::Digit { digit: '1' })]));
+        assert_eq!(said, [RoomMessage::Ack { line }]);
+    }
+    bench.check();
 }
