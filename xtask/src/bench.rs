@@ -25,7 +25,7 @@ pub(crate) fn run(checkout: &Checkout, subject: Subject, arguments: &[String]) -
         Subject::Relay => {
             step("media node and simulator", || stack::native(checkout))?;
             let release = checkout.target().join("release");
-            Program::new(release.join("simulator")).args(["bench", "relay", "--node"]).arg(release.join("media-node"))
+            Program::new(release.join("simulator")).args(["relay-bench", "--node"]).arg(release.join("media-node"))
         }
         Subject::Worker => {
             step("tools", || tools::for_building(checkout).map(drop))?;
