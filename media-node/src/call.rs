@@ -7,7 +7,7 @@ use crate::clock;
 use crate::config::Mode;
 use crate::driver::{self, Call, MAX_AUDIO_WAITING, MAX_CONTROL_WAITING, Parts, Recorder};
 use crate::edge::room::{RoomAddress, RoomLink};
-use crate::leg::Leg;
+use crate::leg::{Leg, TWILIO_MESSAGE, limits};
 use crate::metrics::word;
 use crate::node::Shared;
 use crate::outbox::Outbox;
@@ -17,18 +17,22 @@ use crate::wire::Wire;
 use futures_util::FutureExt as _;
 use session::Session;
 use shared::call::{EndReason, Termination};
-use shared::ids::CallId;
+use shared::ids::{CallId, CallSid};
 use shared::node_api::{CallPlan, ROOM_PATH};
-use shared::time::UnixMillis;
 use shared::twilio::media_stream::Start;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// Carries a stream from its upgrade to its end.
-pub(crate) async fn carry(socket: WebSocketStream<Wire>, mut permit: Permit, shared: Arc<Shared>) {
+/// Takes a stream from its upgrade to its `start`. The call itself gets a task of its own: a task's memory is that of its
+/// largest moment, and handshakes are larger than what a call needs for the next hour.
+pub(crate) async fn arrive(stream: TcpStream, read: Vec<u8>, mut permit: Permit, shared: Arc<Shared>) {
+    let limits = limits(TWILIO_MESSAGE);
+    let socket = WebSocketStream::from_partially_read(Wire::new(stream), read, Role::Server, Some(limits)).await;
     let timing = &shared.config.timing;
     let outbox = Outbox::new(MAX_AUDIO_WAITING, MAX_CONTROL_WAITING);
     let mut leg = Leg::new(socket, outbox, shared.metrics.twilio.clone(), timing);
@@ -43,25 +47,30 @@ pub(crate) async fn carry(socket: WebSocketStream<Wire>, mut permit: Permit, sha
     };
     permit.started();
     shared.metrics.call_started();
-    let began = Instant::now();
-    let (call_id, call_sid) = (who.call.clone(), start.call_sid.clone());
+    let (call_id, call_sid, began) = (who.call.clone(), start.call_sid.clone(), Instant::now());
     tracing::info!(call = %call_id, call_sid = %call_sid, stream_sid = %start.stream_sid, "call started");
+    let call = Box::new(assemble(leg, &start, who, began, &shared));
+    let calls = shared.calls.clone();
+    calls.spawn(carry(call, call_id, call_sid, permit, shared));
+}
 
-    // On the heap: a task's memory is as large as the largest moment of its life.
-    let mut call = Box::new(assemble(leg, &start, who, began, &shared));
+/// Carries a call to its end.
+async fn carry(mut call: Box<Call>, call_id: CallId, call_sid: CallSid, permit: Permit, shared: Arc<Shared>) {
+    let began = Instant::now();
     let lived = AssertUnwindSafe(call.run()).catch_unwind().await;
     let verdict: Termination = lived.unwrap_or_else(|_| {
         shared.metrics.panics.inc();
         tracing::error!(call = %call_id, call_sid = %call_sid, "a fault of ours ended the call");
         call.record_fault()
     });
-    let room = call.finish(verdict).await;
+    // Boxed for the same reason for which the call has a task of its own.
+    let room = Box::pin(call.finish(verdict)).await;
     shared.metrics.call_ended(verdict);
     let seconds = began.elapsed().as_secs();
     tracing::info!(call = %call_id, call_sid = %call_sid, reason = word(&verdict.reason), seconds, "call ended");
     drop(permit);
     if let Some(room) = room {
-        shared.deliver(*room);
+        shared.deliver(room);
     }
 }
 
@@ -115,10 +124,11 @@ fn assemble(leg: Leg<Wire>, start: &Start, who: Who, began: Instant, shared: &Ar
             (Recorder::Lines(lines), Some(plan))
         }
     };
-    let wall: UnixMillis = clock::wall();
+    let wall = clock::wall();
     let mut call = Call::new(Parts {
         session: Session::new(start.stream_sid.clone(), shared.config.session.clone(), wall),
         began,
+        wall,
         twilio: leg,
         provider: ProviderLink::new(
             Arc::clone(&shared.endpoints),
@@ -141,6 +151,14 @@ fn assemble(leg: Leg<Wire>, start: &Start, who: Who, began: Instant, shared: &Ar
 
 async fn turn_away(leg: Leg<Wire>, rejected: Rejected, shared: &Shared) {
     shared.metrics.call_refused(rejected.word());
-    tracing::warn!(reason = %rejected, "stream turned away");
+    match rejected {
+        Rejected::NoTicket | Rejected::Ticket(_) | Rejected::OtherCall => {
+            tracing::warn!(reason = %rejected, "stream turned away");
+        }
+        // Anybody on the internet can cause these, thousands a second.
+        Rejected::NoStart | Rejected::TooMuch | Rejected::Gone | Rejected::Malformed => {
+            tracing::debug!(reason = %rejected, "stream turned away");
+        }
+    }
     let _ = timeout(shared.config.timing.write_stalled, driver::close(leg, CloseCode::Policy)).await;
 }

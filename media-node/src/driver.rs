@@ -3,7 +3,6 @@
 //! socket, and sleeps until the next thing. It decides nothing about the call.
 
 use crate::alarm::{Alarm, earlier};
-use crate::clock;
 use crate::config::Fault;
 use crate::drain::Stage;
 use crate::edge::room::{RoomEvent, RoomLink};
@@ -17,6 +16,7 @@ use prometheus_client::metrics::counter::Counter;
 use session::{Action, Input, Now, Session, Stats};
 use shared::call::{EndReason, Termination};
 use shared::node_api::{CallPlan, NodeEvent, NodeMessage};
+use shared::time::UnixMillis;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -50,10 +50,10 @@ pub(crate) enum Recorder {
 }
 
 impl Recorder {
-    fn fact(&mut self, event: NodeEvent) {
+    fn fact(&mut self, at: UnixMillis, event: NodeEvent) {
         match self {
-            Self::Room(room) => room.fact(clock::wall(), event),
-            Self::Lines(lines) => lines.write(clock::wall(), &event),
+            Self::Room(room) => room.fact(at, event),
+            Self::Lines(lines) => lines.write(at, &event),
         }
     }
 }
@@ -62,6 +62,8 @@ impl Recorder {
 pub(crate) struct Call {
     session: Session,
     began: Instant,
+    /// The wall time when it began; the call's further times are counted from there, so that they never go back.
+    wall: UnixMillis,
     twilio: Option<Leg<Wire>>,
     provider: ProviderLink,
     recorder: Recorder,
@@ -81,6 +83,7 @@ pub(crate) struct Call {
 pub(crate) struct Parts {
     pub(crate) session: Session,
     pub(crate) began: Instant,
+    pub(crate) wall: UnixMillis,
     pub(crate) twilio: Leg<Wire>,
     pub(crate) provider: ProviderLink,
     pub(crate) recorder: Recorder,
@@ -120,10 +123,11 @@ impl StageWatch {
 
 impl Call {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { session, began, twilio, provider, recorder, stage, metrics, fault } = parts;
+        let Parts { session, began, wall, twilio, provider, recorder, stage, metrics, fault } = parts;
         let mut call = Self {
             session,
             began,
+            wall,
             twilio: Some(twilio),
             provider,
             recorder,
@@ -349,7 +353,7 @@ impl Call {
                     self.twilio_failed |= leg.push(Kind::of_twilio(&text), outbox::text(text)).is_err();
                 }
             }
-            Action::Fact(event) => self.recorder.fact(event),
+            Action::Fact(event) => self.fact(now, event),
             Action::Live { speaker, item, text, started_at } => {
                 if let Recorder::Room(room) = &mut self.recorder {
                     let epoch = room.epoch();
@@ -370,13 +374,19 @@ impl Call {
         }
     }
 
+    fn fact(&mut self, now: Instant, event: NodeEvent) {
+        let passed = self.since_began(now).as_millis();
+        let at = self.wall.plus(i64::try_from(passed).unwrap_or(i64::MAX));
+        self.recorder.fact(at, event);
+    }
+
     fn since_began(&self, moment: Instant) -> Now {
         moment.saturating_duration_since(self.began)
     }
 
     /// After a fault of ours in this call: the room learns why it ended.
     pub(crate) fn record_fault(&mut self) -> Termination {
-        self.recorder.fact(NodeEvent::Ended { reason: EndReason::InternalError });
+        self.fact(Instant::now(), NodeEvent::Ended { reason: EndReason::InternalError });
         EndReason::InternalError.into()
     }
 

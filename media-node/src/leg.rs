@@ -119,6 +119,8 @@ impl<S: AsyncRead + AsyncWrite + Counted + Unpin> Leg<S> {
                         return Poll::Ready(Ok(Arrived::Binary(bytes)));
                     }
                     Message::Close(frame) => {
+                        // Our answer to it lies in the library's buffer; tried once, the peer may be gone already.
+                        let _ = Pin::new(&mut self.socket).poll_flush(cx);
                         return Poll::Ready(Err(Gone::Closed(frame.map(|f| f.code.into()))));
                     }
                     // The answer to a ping lies in the library's buffer until somebody flushes.

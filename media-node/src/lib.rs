@@ -39,26 +39,37 @@ pub use node::{Node, StartError};
 
 use std::io::Write as _;
 use std::sync::mpsc::{Receiver, sync_channel};
+use tokio::sync::oneshot;
 
 /// Runs a node until `shutdown` is asked for and its calls are over. Prints `{"listening":"address"}` on standard output once
 /// it serves, and after it, standalone, one line per fact.
 pub async fn run(config: Config, shutdown: drain::Shutdown) -> Result<(), StartError> {
     let (lines, waiting) = sync_channel(standalone::MAX_LINES_WAITING);
     let node = Node::bind(config, lines.clone())?;
+    let listening = serde_json::json!({ "listening": node.address().to_string() });
     // The first line of all; the channel is empty, so it is taken.
-    let _ = lines.try_send(serde_json::json!({ "listening": node.address().to_string() }).to_string());
-    drop(lines);
-    let printer = std::thread::spawn(move || print(&waiting));
+    let _ = lines.try_send(listening.to_string());
+    let (printed, all_printed) = oneshot::channel();
+    std::thread::spawn(move || {
+        print(&waiting);
+        let _ = printed.send(());
+    });
     node.run(shutdown).await;
-    // The calls are gone and with them the lines' senders, unless a stuck one was left behind: then nobody waits for it.
-    let _ = tokio::time::timeout(drain::FLUSH_LINES, tokio::task::spawn_blocking(move || printer.join())).await;
+    // A reader that does not read, or a line too many, must not keep the process alive.
+    let _ = lines.try_send(NO_MORE.to_owned());
+    let _ = tokio::time::timeout(drain::FLUSH_LINES, all_printed).await;
     Ok(())
 }
+
+/// The line after which none follows. No fact is empty.
+const NO_MORE: &str = "";
 
 /// Writes lines to standard output from a thread of its own: a reader that stalls must not stall the calls.
 fn print(lines: &Receiver<String>) {
     let mut out = std::io::stdout().lock();
-    while let Ok(line) = lines.recv() {
+    while let Ok(line) = lines.recv()
+        && line != NO_MORE
+    {
         if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
             return;
         }

@@ -19,10 +19,13 @@ fn start() -> Result<()> {
         .map_err(|mistakes| anyhow::anyhow!("the configuration is not complete:\n{}", listed(&mistakes.0)))?;
     log::init(&config.log).context("the log cannot be set up")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ran = runtime.block_on(async {
         let shutdown = drain::by_signals().context("signals cannot be received")?;
         Ok(run(config, shutdown).await?)
-    })
+    });
+    // A name that is still being resolved must not keep the process alive.
+    runtime.shutdown_background();
+    ran
 }
 
 fn listed(mistakes: &[media_node::config::Mistake]) -> String {

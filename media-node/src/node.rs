@@ -56,7 +56,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Delivers an ended call's facts in a task of its own, for as long as that may take.
-    pub(crate) fn deliver(self: Arc<Self>, room: RoomLink) {
+    pub(crate) fn deliver(&self, room: Box<RoomLink>) {
         let calls = self.calls.clone();
         if calls.len() > self.admission.capacity() + MAX_DELIVERIES {
             return drop(calls.spawn(room.deliver(Instant::now())));

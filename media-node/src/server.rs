@@ -3,7 +3,6 @@
 
 use crate::admission::{Permit, Refused};
 use crate::node::Shared;
-use crate::wire::Wire;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -20,9 +19,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// Connections that are still HTTP. More are closed at once: they cost nothing then.
 const MAX_HTTP_CONNECTIONS: usize = 1024;
@@ -186,14 +183,10 @@ fn upgrade(mut request: Request<Incoming>, permit: Permit, shared: &Arc<Shared>)
         let Ok(upgraded) = upgrading.await else { return };
         // The server speaks nothing but plain TCP, so the stream below is always there.
         let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-        let socket = WebSocketStream::from_partially_read(
-            Wire::new(parts.io.into_inner()),
-            parts.read_buf.to_vec(),
-            Role::Server,
-            Some(crate::leg::limits(crate::leg::TWILIO_MESSAGE)),
-        )
-        .await;
-        crate::call::carry(socket, permit, shared).await;
+        // A copy: what hyper read shares a buffer of 8 KiB, which would live as long as this task.
+        let (stream, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        drop(parts.read_buf);
+        crate::call::arrive(stream, read, permit, shared).await;
     });
 }
 

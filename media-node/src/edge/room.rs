@@ -333,7 +333,7 @@ impl RoomLink {
     }
 
     /// After the call: stays until the room has stored every fact, or until `deadline`.
-    pub(crate) async fn deliver(mut self, deadline: Instant) {
+    pub(crate) async fn deliver(mut self: Box<Self>, deadline: Instant) {
         let mut alarm = Alarm::new(Instant::now());
         poll_fn(|cx| {
             let now = Instant::now();

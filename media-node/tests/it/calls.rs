@@ -2,6 +2,7 @@
 
 use crate::support::phone::{CALL, Phone, STREAM, frame};
 use crate::support::provider::{KEY, Provider};
+use crate::support::tls::Certified;
 use crate::support::{TestNode, soon, standalone};
 use serde_json::json;
 
@@ -72,6 +73,26 @@ async fn a_call_with_a_provider_is_byte_exact_both_ways_and_its_key_stays_here()
     // The provider is let go in good order.
     assert_eq!(voice.hear().await, None);
     node.metric_reaches("trunkline_provider_dials_total{reason=\"opened\"}", 1.0).await;
+}
+
+#[tokio::test]
+async fn a_provider_behind_tls_is_heard_when_its_certificate_is_known() {
+    let certified = Certified::new();
+    let mut provider = Provider::start_tls(&certified).await;
+    let variables = [("OPENAI_REALTIME_URL", provider.url.as_str()), ("OPENAI_API_KEY", KEY)];
+    let stranger = TestNode::start(standalone("provider = \"openai\"", &variables));
+    let _unheard = Phone::call(stranger.address, json!({})).await;
+    stranger.metric_reaches("trunkline_provider_dials_total{reason=\"unavailable\"}", 1.0).await;
+    let mut known = variables.to_vec();
+    known.push(("EXTRA_CA_FILE", certified.path()));
+    let node = TestNode::start(standalone("provider = \"openai\"", &known));
+    let mut phone = Phone::call(node.address, json!({})).await;
+    phone.speak(&frame(3)).await;
+    let mut voice = provider.configured().await;
+    assert_eq!(voice.listen(160).await, frame(3));
+    voice.begin("r", "i").await;
+    voice.delta("r", "i", &frame(4)).await;
+    assert_eq!(phone.listen(160).await, frame(4));
 }
 
 #[tokio::test]

@@ -2,10 +2,12 @@
 
 use crate::support::edge::{Edge, NODE, RESUME};
 use crate::support::phone::{Phone, STREAM, frame};
+use crate::support::tls::Certified;
 use crate::support::{TestNode, soon};
 use serde_json::json;
 use shared::ids::{CallSid, NodeId};
 use shared::ticket::Audience;
+use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
 async fn a_ticket_opens_the_room_and_the_room_begins_the_call() {
@@ -46,6 +48,33 @@ async fn a_ticket_opens_the_room_and_the_room_begins_the_call() {
     assert_eq!(room.hear().await, None, "the node closes once everything is stored");
     soon(async { while node.metric("trunkline_facts_unacknowledged").await != 0.0 {} }).await;
     assert_eq!(node.metric("trunkline_facts_lost_total").await, 0.0);
+}
+
+#[tokio::test]
+async fn the_edge_is_reached_over_tls_and_only_with_a_known_certificate() {
+    let mut edge = Edge::start().await;
+    let certified = Certified::new();
+    // A proxy that takes TLS off: behind it stands the same edge.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("https://localhost:{}", listener.local_addr().expect("an address").port());
+    let (acceptor, plain) = (certified.acceptor(), edge.url.replace("http://", ""));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, plain) = (acceptor.clone(), plain.clone());
+            tokio::spawn(async move {
+                let Ok(mut near) = acceptor.accept(stream).await else { return };
+                let mut far = TcpStream::connect(plain).await.expect("the edge");
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    let stranger = TestNode::start(edge.config_at(&url, &[]));
+    stranger.metric_reaches("trunkline_heartbeats_total{reason=\"missed\"}", 1.0).await;
+    let node = TestNode::start(edge.config_at(&url, &[("EXTRA_CA_FILE", certified.path())]));
+    assert_eq!(edge.beat().await["node"], NODE);
+    let _phone = Phone::call(node.address, edge.ticket(&edge.claims())).await;
+    let mut room = edge.room().await;
+    assert_eq!(room.hear().await.expect("hello")["type"], "hello");
 }
 
 #[tokio::test]

@@ -73,8 +73,13 @@ impl Edge {
 
     /// A node's configuration for this edge.
     pub(crate) fn config(&self, variables: &[(&str, &str)]) -> Config {
+        self.config_at(&self.url, variables)
+    }
+
+    /// The same, with the edge at another address.
+    pub(crate) fn config_at(&self, url: &str, variables: &[(&str, &str)]) -> Config {
         let key = self.signer.verifier().to_base64();
-        let mut all = vec![("EDGE_URL", self.url.as_str()), ("TICKET_PUBLIC_KEY", &key), ("NODE_ID", NODE)];
+        let mut all = vec![("EDGE_URL", url), ("TICKET_PUBLIC_KEY", &key), ("NODE_ID", NODE)];
         all.push(("NODE_SECRET", SECRET));
         all.extend_from_slice(variables);
         config(&all)

@@ -4,6 +4,7 @@ pub(crate) mod edge;
 pub(crate) mod log;
 pub(crate) mod phone;
 pub(crate) mod provider;
+pub(crate) mod tls;
 
 use media_node::drain::{Trigger, by_hand};
 use media_node::{Config, Node};

@@ -1,12 +1,15 @@
 //! An OpenAI Realtime server that a test plays by hand, message by message, from the vendor's documentation.
 
 use super::soon;
+use super::tls::Certified;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -23,18 +26,40 @@ pub(crate) struct Provider {
 pub(crate) struct Connection {
     pub(crate) authorization: String,
     pub(crate) query: String,
-    pub(crate) socket: WebSocketStream<TcpStream>,
+    pub(crate) socket: WebSocketStream<Box<dyn Stream>>,
 }
+
+/// Plain or behind TLS.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Provider {
     pub(crate) async fn start() -> Self {
+        Self::behind(None).await
+    }
+
+    /// A provider behind TLS, whose certificate is for `localhost`.
+    pub(crate) async fn start_tls(certified: &Certified) -> Self {
+        let mut provider = Self::behind(Some(certified.acceptor())).await;
+        provider.url = provider.url.replace("ws://127.0.0.1", "wss://localhost");
+        provider
+    }
+
+    async fn behind(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("ws://{}/v1/realtime", listener.local_addr().expect("an address"));
         let (into, connections) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let into = into.clone();
+                let (into, tls) = (into.clone(), tls.clone());
                 tokio::spawn(async move {
+                    let stream: Box<dyn Stream> = match tls {
+                        None => Box::new(stream),
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => Box::new(stream),
+                            Err(_) => return,
+                        },
+                    };
                     let (mut authorization, mut query) = (String::new(), String::new());
                     #[expect(clippy::result_large_err, reason = "the library's callback has this type")]
                     let look = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
