@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::agent::Agent;
-use shared::api::{CallDetail, CallPage, CreatedKey, DefaultAgent, Health, PlacedCall, PointNumber, SessionView};
+use shared::api::{
+    CallDetail, CallPage, CreatedKey, DefaultAgent, Health, PlacedCall, PointNumber, SessionView, VoiceToken,
+};
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -149,6 +151,14 @@ impl Operator {
         let body = json!({"to": to, "from": from, "agent": agent});
         let answer = self.request(Method::POST, "/api/calls").json(&body).send().await?;
         read(answer).await.context("POST /api/calls")
+    }
+
+    /// An access token for a browser's telephone.
+    ///
+    /// # Errors
+    /// When the edge refuses.
+    pub async fn voice_token(&self) -> Result<VoiceToken> {
+        read(self.request(Method::POST, "/api/token").send().await?).await.context("POST /api/token")
     }
 
     /// A call with its state and transcript, from the edge.

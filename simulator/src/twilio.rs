@@ -13,6 +13,7 @@ pub mod sids;
 pub mod signature;
 pub mod socket;
 pub mod stream;
+pub mod token;
 pub mod twiml;
 
 use std::time::Duration;

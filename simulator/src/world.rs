@@ -16,6 +16,7 @@ use crate::scenario::{AudioRule, Kind, Scenario};
 use crate::screen::Screen;
 use crate::twilio::exchange::{Account, CallRecord, Exchange, Number};
 use crate::twilio::rest::{self, RestOptions};
+use crate::twilio::token;
 use crate::twilio::twiml::{Method, Target};
 use crate::verdict::{Evidence, Verdict};
 use crate::watcher::{Watched, Watcher};
@@ -157,9 +158,13 @@ impl World {
         let events = self.exchange.watch();
         let call_sid = match (scenario.kind, operator) {
             (Kind::Inbound, _) => self.exchange.call_in(&scenario.person, &number, cast)?,
-            (Kind::Browser, _) => {
-                let application = Number { sid: self.exchange.sid("AP"), ..number };
-                self.exchange.call_from_browser(&scenario.person, &application, &scenario.parameters, cast)?
+            (Kind::Browser, operator) => {
+                let (identity, sid) = match operator {
+                    Some(operator) => self.registered(operator).await?,
+                    None => (scenario.person.clone(), self.exchange.sid("AP")),
+                };
+                let application = Number { sid, ..number };
+                self.exchange.call_from_browser(&identity, &application, &scenario.parameters, cast)?
             }
             (Kind::Outbound, Some(operator)) => {
                 self.exchange.set_cast(Some(&scenario.person), cast);
@@ -204,6 +209,19 @@ impl World {
         };
         let verdict = Verdict::of(evidence);
         Ok(Played { record, provider, watched, verdict })
+    }
+
+    /// A browser of the operator's registers with a token of the edge's: its identity, and the application it may call.
+    async fn registered(&self, operator: &Operator) -> Result<(String, String)> {
+        let given = operator.voice_token().await?;
+        let account = self.exchange.account();
+        let now_s = self.exchange.clock().unix_ms(self.exchange.started().elapsed()) / 1000;
+        let grant = token::read(&given.token, &account.sid, &account.api_keys, now_s);
+        let grant = grant.map_err(|alert| anyhow::anyhow!("Twilio refuses the edge's access token: {alert}"))?;
+        if grant.identity != given.identity {
+            bail!("the edge's answer names another identity than its token");
+        }
+        Ok((grant.identity, grant.application_sid.context("the token allows no outgoing calls")?))
     }
 
     async fn place(&self, operator: &Operator, scenario: &Scenario) -> Result<String> {
