@@ -9,15 +9,14 @@
 //!
 //! **What the network may do.** Each link has a delay of its own, up to 120 ms one way. Whatever comes *from* Twilio or the
 //! provider may be late besides: by jitter, and by stalls of up to 400 ms in which everything behind waits. The way *to*
-//! Twilio jitters by up to 12 ms a message: when a `clear` itself is held up for longer, the caller hears that much more,
-//! and nobody can know it at the moment at which the truncation is decided.
+//! Twilio jitters by up to 12 ms a message, and in a third of the calls audio stalls there, too. What such a stall does to
+//! playback shows only in the marks that come back later: positions that are decided before that are counted apart, since
+//! nobody can know them, and the bound is asserted for all others.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use session::{Action, Input, Now, Session, SessionConfig};
 use shared::agent::{Agent, TurnDetection};
@@ -74,11 +73,13 @@ impl Link {
         Self { delay, jitter, stall: stall_ms * MS, last: 0, queue: VecDeque::new() }
     }
 
-    fn send(&mut self, now: u64, dice: &mut Dice, message: String) {
+    /// Sends, and returns for how long the message is stuck.
+    fn send(&mut self, now: u64, dice: &mut Dice, message: String) -> u64 {
         let stall = if self.stall > 0 && dice.one_in(150) { dice.within(0..self.stall) } else { 0 };
         let at = now + self.delay + dice.within(0..self.jitter) + stall;
         self.last = self.last.max(at);
         self.queue.push_back((self.last, message));
+        stall
     }
 
     fn next(&self) -> u64 {
@@ -101,6 +102,8 @@ struct Position {
     error_ms: f64,
     /// Whether the item was playing when it was cut: all others are heard whole or not at all, which is easy.
     is_cut: bool,
+    /// Whether every stall on the way to Twilio had shown.
+    is_knowable: bool,
 }
 
 /// What a call showed.
@@ -145,11 +148,26 @@ struct World {
     cut: BTreeMap<String, usize>,
     is_done: BTreeSet<String>,
     response_of: BTreeMap<String, String>,
-    heard: Vec<(String, u32, u32, bool)>,
+    /// Item, heard, received, whether it was cut, whether every stall had shown.
+    heard: Vec<(String, u32, u32, bool, bool)>,
+    /// By when every stall on the way to Twilio has shown.
+    settled_at: u64,
     barge_ins: usize,
     wanted: usize,
     is_over: bool,
     findings: Findings,
+}
+
+/// A member's text that holds no escapes.
+fn word<'a>(json: &'a str, name: &str) -> &'a str {
+    let (_, rest) = json.split_once(&format!("\"{name}\":\"")).expect(name);
+    rest.split_once('"').expect(name).0
+}
+
+/// How many bytes a member's base64 stands for.
+fn audio_len(json: &str, name: &str) -> usize {
+    let text = word(json, name);
+    text.len() / 4 * 3 - text.bytes().rev().take_while(|byte| *byte == b'=').count()
 }
 
 fn plan() -> Box<CallPlan> {
@@ -218,7 +236,7 @@ impl World {
         while stream.poll_output().is_some() {}
         let mut world = Self {
             now: 0,
-            to_twilio: Link::new(&mut dice, 12, 0),
+            to_twilio: Link::new(&mut dice, 12, if seed.is_multiple_of(3) { 400 } else { 0 }),
             from_twilio: Link::new(&mut dice, 25, 300),
             to_provider: Link::new(&mut dice, 40, 100),
             from_provider: Link::new(&mut dice, 40, 400),
@@ -236,6 +254,7 @@ impl World {
             is_done: BTreeSet::new(),
             response_of: BTreeMap::new(),
             heard: Vec::new(),
+            settled_at: 0,
             barge_ins: 0,
             wanted,
             is_over: false,
@@ -262,16 +281,19 @@ impl World {
         match action {
             Action::ToTwilio(text) => {
                 if text.starts_with(r#"{"event":"media""#) {
-                    let message: Value = serde_json::from_str(&text).unwrap();
-                    let bytes = STANDARD.decode(message["media"]["payload"].as_str().unwrap()).unwrap().len();
+                    let bytes = audio_len(&text, "payload");
                     let item = item.expect("audio comes of the provider's audio only");
                     assert!(!self.cut.contains_key(item), "audio of an interrupted item after the clear");
                     let record = self.items.get_mut(item).unwrap();
                     record.sent.push(self.sent..self.sent + bytes);
                     self.sent += bytes;
                 }
-                let now = self.now;
-                self.to_twilio.send(now, &mut self.dice, text);
+                let stall = self.to_twilio.send(self.now, &mut self.dice, text);
+                if stall > 0 {
+                    // It has arrived, the mark behind it has been reached and has come back, and a frame after it.
+                    let shown = self.now + stall + self.to_twilio.delay + self.from_twilio.delay + 800 * MS;
+                    self.settled_at = self.settled_at.max(shown);
+                }
             }
             Action::ToProvider(text) => {
                 if text.contains("conversation.item.truncate") {
@@ -282,8 +304,7 @@ impl World {
                     assert!(message["audio_end_ms"].as_u64().unwrap() * 8 <= received, "truncates beyond what came");
                     self.findings.truncations += 1;
                 }
-                let now = self.now;
-                self.to_provider.send(now, &mut self.dice, text);
+                self.to_provider.send(self.now, &mut self.dice, text);
             }
             Action::Fact(NodeEvent::BargedIn { item, .. }) => {
                 self.barge_ins += 1;
@@ -294,7 +315,7 @@ impl World {
                 if cut {
                     self.cut.insert(item.clone(), self.sent);
                 }
-                self.heard.push((item, heard_ms, received_ms, cut));
+                self.heard.push((item, heard_ms, received_ms, cut, self.now >= self.settled_at));
             }
             Action::Fact(NodeEvent::ProviderLost { reason, .. }) => panic!("the provider was lost: {reason}"),
             Action::OpenProvider(_) => {
@@ -373,7 +394,9 @@ impl World {
     fn drain_stream(&mut self) {
         while let Some(output) = self.stream.poll_output() {
             match output {
-                stream::Output::Text(text) => self.from_twilio.send(self.now, &mut self.dice, text),
+                stream::Output::Text(text) => {
+                    self.from_twilio.send(self.now, &mut self.dice, text);
+                }
                 stream::Output::Close => panic!("Twilio closes"),
             }
         }
@@ -382,32 +405,30 @@ impl World {
     fn drain_twin(&mut self, outputs: Vec<openai::Output>) {
         for output in outputs {
             match output {
-                openai::Output::Text(text) => self.from_provider.send(self.now, &mut self.dice, text),
+                openai::Output::Text(text) => {
+                    self.from_provider.send(self.now, &mut self.dice, text);
+                }
                 openai::Output::Close { .. } | openai::Output::Drop => panic!("the twin closes"),
             }
         }
     }
 
     fn provider_says(&mut self, text: &str) {
-        let message: Value = serde_json::from_str(text).unwrap();
-        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut of_item = None;
-        match message["type"].as_str().unwrap_or_default() {
-            "response.output_audio.delta" => {
-                let item = word(&message["item_id"]);
-                let bytes = STANDARD.decode(message["delta"].as_str().unwrap()).unwrap().len() as u64;
-                // What comes of an interrupted item is dropped and does not count as received.
-                if !self.cut.contains_key(&item) {
-                    self.items.entry(item.clone()).or_default().received += bytes;
-                }
-                self.response_of.insert(item.clone(), word(&message["response_id"]));
-                of_item = Some(item);
+        // Most messages need no reading here.
+        if text.contains("\"response.output_audio.delta\"") {
+            let (item, bytes) = (word(text, "item_id").to_owned(), audio_len(text, "delta") as u64);
+            // What comes of an interrupted item is dropped and does not count as received.
+            if !self.cut.contains_key(&item) {
+                self.items.entry(item.clone()).or_default().received += bytes;
             }
-            "response.created" => self.plan_interruption(),
-            "response.done" => {
-                self.is_done.insert(word(&message["response"]["id"]));
-            }
-            _ => {}
+            self.response_of.insert(item.clone(), word(text, "response_id").to_owned());
+            of_item = Some(item);
+        } else if text.contains("\"response.created\"") {
+            self.plan_interruption();
+        } else if text.contains("\"response.done\"") {
+            let message: Value = serde_json::from_str(text).unwrap();
+            self.is_done.insert(message["response"]["id"].as_str().unwrap().to_owned());
         }
         self.input(Input::ProviderText(text), of_item.as_deref());
     }
@@ -472,13 +493,17 @@ impl World {
         self.stream.advance(self.moment());
         assert_eq!(self.stream.alerts(), [], "Twilio has complaints");
         let player = self.stream.player();
-        for (item, heard_ms, received_ms, cut) in &self.heard {
+        for (item, heard_ms, received_ms, cut, is_knowable) in &self.heard {
             let record = &self.items[item];
             let played: usize = record.sent.iter().map(|range| player.played_of(range.clone())).sum();
             let truth = played as f64 / 8.0;
             assert!(heard_ms <= received_ms);
             let is_cut = *cut && (played > 0 || *heard_ms > 0);
-            self.findings.positions.push(Position { error_ms: f64::from(*heard_ms) - truth, is_cut });
+            self.findings.positions.push(Position {
+                error_ms: f64::from(*heard_ms) - truth,
+                is_cut,
+                is_knowable: *is_knowable,
+            });
             self.findings.in_first_20_ms += usize::from(*cut && played > 0 && played <= 160);
             self.findings.queued_items += usize::from(*cut && played == 0);
             if *cut {
@@ -503,8 +528,8 @@ impl World {
 
 #[test]
 fn two_thousand_barge_ins() {
-    const CALLS: u64 = 250;
-    let wanted = BARGE_INS.div_ceil(CALLS as usize);
+    const CALLS: u64 = 270;
+    let wanted = 8;
     let started = std::time::Instant::now();
     let workers = std::thread::available_parallelism().map_or(2, usize::from) as u64;
     let findings: Vec<Findings> = std::thread::scope(|scope| {
@@ -523,11 +548,12 @@ fn two_thousand_barge_ins() {
 
     let total = |of: fn(&Findings) -> usize| findings.iter().map(of).sum::<usize>();
     let positions: Vec<Position> = findings.iter().flat_map(|call| call.positions.iter().copied()).collect();
-    let mut errors: Vec<f64> = positions.iter().filter(|at| at.is_cut).map(|at| at.error_ms).collect();
+    let (knowable, early): (Vec<&Position>, Vec<&Position>) = positions.iter().partition(|at| at.is_knowable);
+    let mut errors: Vec<f64> = knowable.iter().filter(|at| at.is_cut).map(|at| at.error_ms).collect();
     errors.sort_by(f64::total_cmp);
     let mut sizes: Vec<f64> = errors.iter().map(|error| error.abs()).collect();
     sizes.sort_by(f64::total_cmp);
-    let worst = positions.iter().map(|at| at.error_ms.abs()).fold(0.0, f64::max);
+    let worst = |positions: &[&Position]| positions.iter().map(|at| at.error_ms.abs()).fold(0.0, f64::max);
     let at = |sorted: &[f64], share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
     let barge_ins = total(|call| call.barge_ins);
     println!(
@@ -552,8 +578,10 @@ fn two_thousand_barge_ins() {
     println!(
         "{after_done} after response.done, {first} within an item's first 20 ms, {queued} of items not begun, {truncations} truncations, {dead} late deltas dropped"
     );
-    assert!(barge_ins >= BARGE_INS);
+    assert!(errors.len() >= BARGE_INS);
+    let early_cuts = early.iter().filter(|at| at.is_cut).count();
+    println!("{early_cuts} cut before a stall on the way to Twilio had shown: worst {:.2} ms", worst(&early));
     // Not vacuous: every kind of moment was met often.
     assert!(after_done > 200 && first > 20 && queued > 20 && truncations > 1_500 && dead > 500);
-    assert!(worst <= BOUND_MS, "a position is off by {worst} ms");
+    assert!(worst(&knowable) <= BOUND_MS, "a position is off by {} ms", worst(&knowable));
 }

@@ -77,6 +77,17 @@ fn nothing_is_sent_when_nothing_plays() {
 }
 
 #[test]
+fn what_was_heard_whole_is_not_truncated() {
+    let mut stage = speaking();
+    stage.provider(450, &audio_done("r1", "a1"), &[]);
+    stage.provider(450, &done("r1", "completed"), &[]);
+    // By time it has just been played; the last mark is still on its way, so a clear may yet cut its last breath.
+    stage.provider(810, &speech_started("c1", 600), &["twilio: clear", "fact: heard a1 597 of 597"]);
+    stage.marks(840, &["g1m2", "g1m3"], &[]);
+    assert_eq!(stage.session.stats().barge_ins, 0);
+}
+
+#[test]
 fn queued_items_were_not_heard_at_all() {
     let mut stage = speaking();
     stage.provider(450, &audio_done("r1", "a1"), &[]);

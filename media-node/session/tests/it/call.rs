@@ -148,3 +148,17 @@ fn what_is_unknown_is_counted_and_ignored() {
     let stats = stage.session.stats();
     assert_eq!((stats.provider_unknown, stats.twilio_unknown, stats.provider_faults), (1, 1, 0));
 }
+
+#[test]
+fn time_does_not_go_back() {
+    let mut stage = Stage::live();
+    stage.provider(200, &created("r1"), &[]);
+    stage.provider(200, &delta("r1", "a1", 100), &["twilio: 800 bytes", "twilio: mark g1m1"]);
+    stage.check(250, Input::Timeout, &[]);
+    stage.session.handle(session::Now::from_millis(50), Input::ProviderText(&speech_started("c1", 0).to_string()));
+    stage.check(
+        250,
+        Input::Timeout,
+        &["twilio: clear", "provider: truncate a1/0 at 50", "fact: barged in a1 at 50", "fact: heard a1 50 of 100 cut"],
+    );
+}
