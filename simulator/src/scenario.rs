@@ -25,7 +25,7 @@ macro_rules! embedded {
         pub const EMBEDDED: &[(&str, &str)] = &[$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),*];
     };
 }
-embedded!["clinic", "line-test", "outbound", "no-answer", "faults", "softphone"];
+embedded!["clinic", "line-test", "outbound", "no-answer", "faults", "oddities", "softphone"];
 
 /// Who begins the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -105,6 +105,8 @@ pub struct TwilioOddities {
     pub farewell: FarewellWord,
     /// Every so-manieth frame of the person's is lost; 0: none.
     pub lose_every: u32,
+    /// One more frame is sent after `stop`.
+    pub stray_frame: bool,
     /// The REST interface's reads lag so long behind.
     pub read_lag_ms: u64,
     /// An inbound caller hangs up when it has rung for so long.
@@ -356,6 +358,7 @@ impl Scenario {
                 FarewellWord::CloseOnly => Farewell::CloseOnly,
             },
             lose_every: self.twilio.lose_every,
+            stray_frame: self.twilio.stray_frame,
             gives_up_after: self.twilio.hangs_up_ringing_ms.map(Duration::from_millis),
             seed: self.twilio.seed.unwrap_or(seed),
         })

@@ -64,6 +64,8 @@ pub struct Cast {
     pub farewell: Farewell,
     /// Every so-manieth frame of the person's is lost before Twilio sends it on; 0: none.
     pub lose_every: u32,
+    /// One more frame is sent after `stop`.
+    pub stray_frame: bool,
     /// The person hangs up when it has rung for so long.
     pub gives_up_after: Option<Duration>,
     /// Seed of the noise and of the mischief.
@@ -78,6 +80,7 @@ impl Default for Cast {
             mischief: Mischief::default(),
             farewell: Farewell::default(),
             lose_every: 0,
+            stray_frame: false,
             gives_up_after: None,
             seed: 1,
         }

@@ -164,6 +164,17 @@ impl MediaStream {
         }
     }
 
+    /// A frame that comes after the stream was stopped, as it can when it was under way. It is not counted as said.
+    pub fn stray(&mut self, now: Now) {
+        let close =
+            self.outputs.iter().position(|output| *output == Output::Close).map(|at| self.outputs.split_off(at));
+        let media = json!({
+            "track": "inbound", "chunk": "1", "timestamp": now.as_millis().to_string(), "payload": STANDARD.encode([0xff; 160]),
+        });
+        self.send_numbered("media", media);
+        self.outputs.extend(close.into_iter().flatten());
+    }
+
     /// The caller presses a key. Only bidirectional streams are told.
     pub fn press(&mut self, digit: char) {
         if matches!(self.phase, Phase::Open { .. }) && self.opening.kind == Kind::Bidirectional {

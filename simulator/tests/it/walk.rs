@@ -11,6 +11,7 @@ use simulator::screen::Screen;
 use simulator::twilio::call::Status;
 use simulator::twilio::exchange::{Account, Cast, Exchange, Number};
 use simulator::twilio::post::Mischief;
+use simulator::twilio::stream::Farewell;
 use simulator::twilio::twiml::{Method, Target};
 use simulator::world::{Webhooks, World};
 use tokio::io::AsyncWriteExt as _;
@@ -243,4 +244,15 @@ async fn many_calls_at_once_are_played_and_counted() {
     assert!(demo::call(call(&edge.url)).await.unwrap());
     let nobody = demo::load(LoadArgs { call: call("http://127.0.0.1:1"), rate: 50.0, calls: 2 }).await;
     assert!(!nobody.unwrap(), "calls that nobody answers are not counted as good");
+}
+
+#[tokio::test]
+async fn a_stopped_stream_is_the_servers_to_close() {
+    let edge = Edge::open(None).await;
+    edge.twiml("/voice", &edge.stream());
+    let exchange = Exchange::new(account(), 1).unwrap();
+    let cast = Cast { farewell: Farewell::StopOnly, stray_frame: true, ..hang_up_after(300) };
+    let sid = exchange.call_in("+14155550100", &number(&edge), cast).unwrap();
+    let record = exchange.record(&sid).await.unwrap();
+    assert_eq!(record.alerts, [], "it was closed");
 }

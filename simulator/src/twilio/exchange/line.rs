@@ -13,13 +13,16 @@ use crate::twilio::call::{Action, Call, Fetched, Input, Request, Status, StreamE
 use crate::twilio::post::Delivered;
 use crate::twilio::sids::Dice;
 use crate::twilio::socket::{self, Incoming, Socket};
-use crate::twilio::stream::{Kind, MediaStream, Opening, Output, Track};
+use crate::twilio::stream::{Farewell, Kind, MediaStream, Opening, Output, Track};
 use crate::twilio::{Alert, Now};
 
 use super::{CallRecord, Cast, Command, Exchange, Resource, What, lock};
 
 /// Messages from servers that wait to be handled; a reader waits when there are more, and the server feels it.
 const INCOMING: usize = 1024;
+
+/// How long a server may take to close a stream that was stopped.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Which stream, when, and what.
 type FromServer = (String, Instant, Incoming);
@@ -31,6 +34,8 @@ struct LiveStream {
     heard: usize,
     /// Twilio has ended it; what the server still sends does not matter.
     stopped: bool,
+    /// Twilio has said `stop` but does not close: it waits for the server to do so, at most until then.
+    lingers_until: Option<Now>,
 }
 
 enum Done {
@@ -152,13 +157,17 @@ impl Line {
     }
 
     fn is_finished(&self) -> bool {
-        self.call.status().is_terminal() && self.call.poll_timeout().is_none() && self.tasks.is_empty()
+        self.call.status().is_terminal()
+            && self.call.poll_timeout().is_none()
+            && self.tasks.is_empty()
+            && self.streams.values().all(|stream| stream.lingers_until.is_none())
     }
 
     fn next_due(&self) -> Option<Instant> {
         let streams = self.streams.values().filter_map(|stream| stream.machine.poll_timeout());
         let gives_up = self.gives_up_at();
-        let due = streams.chain(self.call.poll_timeout()).chain(gives_up).min()?;
+        let lingering = self.streams.values().filter_map(|stream| stream.lingers_until);
+        let due = streams.chain(self.call.poll_timeout()).chain(gives_up).chain(lingering).min()?;
         Some(self.exchange.0.started + due)
     }
 
@@ -173,6 +182,11 @@ impl Line {
         for sid in self.order.clone() {
             if let Some(stream) = self.streams.get_mut(&sid) {
                 stream.machine.advance(now);
+                if stream.lingers_until.is_some_and(|until| until <= now) {
+                    stream.lingers_until = None;
+                    stream.socket = None;
+                    self.alert(now, Alert::new(31924, "the server did not close a stream that was stopped"));
+                }
             }
             self.flush(&sid);
         }
@@ -209,8 +223,13 @@ impl Line {
                         tracks,
                         parameters: noun.parameters.clone(),
                     };
-                    let live =
-                        LiveStream { machine: MediaStream::new(opening), socket: None, heard: 0, stopped: false };
+                    let live = LiveStream {
+                        machine: MediaStream::new(opening),
+                        socket: None,
+                        heard: 0,
+                        stopped: false,
+                        lingers_until: None,
+                    };
                     self.streams.insert(sid.clone(), live);
                     self.order.push(sid.clone());
                     if let Some(alert) = noun.refused {
@@ -228,11 +247,18 @@ impl Line {
                     if let Some(stream) = self.streams.get_mut(&sid) {
                         stream.machine.stop(now, self.cast.farewell);
                         stream.stopped = true;
+                        if self.cast.stray_frame {
+                            stream.machine.stray(now);
+                        }
                     }
                     self.flush(&sid);
-                    // Dropping the socket lets the writer send what is queued, then closes it.
                     if let Some(stream) = self.streams.get_mut(&sid) {
-                        stream.socket = None;
+                        if self.cast.farewell == Farewell::StopOnly && stream.socket.is_some() {
+                            stream.lingers_until = Some(now + LINGER);
+                        } else {
+                            // Dropping the socket lets the writer send what is queued, then closes it.
+                            stream.socket = None;
+                        }
                     }
                 }
                 Action::Announce { text, .. } => {
@@ -332,7 +358,14 @@ impl Line {
 
     fn server_said(&mut self, sid: &str, at: Instant, incoming: Incoming) {
         let at = at.saturating_duration_since(self.exchange.0.started);
-        let Some(stream) = self.streams.get_mut(sid).filter(|stream| !stream.stopped) else { return };
+        let Some(stream) = self.streams.get_mut(sid) else { return };
+        if stream.stopped {
+            if !matches!(incoming, Incoming::Text(_) | Incoming::Binary) {
+                stream.socket = None;
+                stream.lingers_until = None;
+            }
+            return;
+        }
         let end = match incoming {
             Incoming::Text(text) => {
                 let clears = stream.machine.clears().len();

@@ -181,6 +181,16 @@ fn a_stream_can_end_without_stop_or_without_close() {
 }
 
 #[test]
+fn a_stray_frame_comes_between_stop_and_close() {
+    let mut stream = opened();
+    stream.stop(ms(1100), Farewell::StopThenClose);
+    stream.stray(ms(1101));
+    let sent = texts(&mut stream);
+    let events: Vec<&str> = sent.iter().map(|m| m["event"].as_str().unwrap_or("close")).collect();
+    assert_eq!((events, stream.said().len()), (vec!["stop", "media", "close"], 0));
+}
+
+#[test]
 fn too_much_audio_is_warned_about() {
     let mut stream = opened();
     let minute = media(&vec![0; 8000 * 60]);
