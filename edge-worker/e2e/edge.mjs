@@ -1,4 +1,4 @@
-// The Worker of this checkout in the real local runtime, as wrangler would deploy it (`dist/edge`), with empty storage and
+// The Worker of this checkout in the real local runtime, as wrangler would deploy it (`dist/edge`, or EDGE_BUNDLE), with empty storage and
 // variables made up for tests; and the requests that its callers send. What Twilio, nodes and browsers do with the answers
 // lives beside this file.
 import { createHash, createHmac, generateKeyPairSync, randomBytes } from "node:crypto";
@@ -163,7 +163,7 @@ export class Edge extends Client {
     const values = variables(over);
     const harness = createTestHarness({
       root: ROOT,
-      workers: [{ configPath: "wrangler.toml", prebuiltWorkerDir: "dist/edge", secrets: values }],
+      workers: [{ configPath: "wrangler.toml", prebuiltWorkerDir: process.env.EDGE_BUNDLE ?? "dist/edge", secrets: values }],
     });
     const { url } = await harness.listen();
     const edge = new Edge(url.origin, { values });

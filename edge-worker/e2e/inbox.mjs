@@ -2,7 +2,7 @@
 // to come. Nothing here knows where the messages come from.
 
 /** How long a test waits for a fact before it fails, milliseconds. */
-export const PATIENCE_MS = 15_000;
+export const PATIENCE_MS = 30_000;
 
 export class Inbox {
   #name;

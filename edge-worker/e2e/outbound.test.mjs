@@ -9,7 +9,7 @@ import { MediaNode, streamOf } from "./media-node.mjs";
 
 let number = 0;
 /** A number that no other test calls. */
-const somebody = () => `+1415555${String(9000 + number++).padStart(4, "0")}`;
+const somebody = () => `+1415555${String(130 + number++).padStart(4, "0")}`;
 
 suite("an outbound call", () => {
   let edge;
@@ -138,7 +138,7 @@ suite("an outbound call", () => {
     const found = await eventually("the call is found at Twilio", async () => {
       const { call } = await show(edge, unknown.json.call);
       return call.callSid && call;
-    }, 30_000);
+    }, 60_000);
     assert.equal(found.callSid, `CA${"b".repeat(32)}`);
     const posts = [];
     while (carrier.requests.length > 0) posts.push(await carrier.requests.take());
