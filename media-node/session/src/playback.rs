@@ -7,9 +7,12 @@
 //! item, 64 dead items and 64 dead responses (the oldest is forgotten).
 
 mod clock;
+mod item;
 
 use crate::Now;
-use clock::{PlayoutClock, Stamp, bytes_in, length_us};
+use clock::{PlayoutClock, Stamp, length_us};
+use item::Item;
+pub(crate) use item::{Heard, Source};
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
@@ -21,40 +24,9 @@ const PIECE_BYTES: u64 = 1599;
 const MARK_EVERY: u64 = 800;
 const ITEMS: usize = 256;
 const MARKS: usize = 4096;
-const SPANS: usize = 4096;
 const DEAD: usize = 64;
 /// Playback that should have ended this long ago has ended, even if its last mark is still on its way.
 const TAIL_US: i64 = 100_000;
-
-/// Whose audio it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// An item of the provider.
-    Spoken {
-        /// Which of the session's provider connections; another one knows nothing of this item.
-        connection: u32,
-        /// The provider's response.
-        response: String,
-        /// The provider's item.
-        item: String,
-        /// Which of the item's parts.
-        content_index: u32,
-    },
-    /// A recording of ours.
-    Clip {
-        /// The item that the facts name.
-        item: String,
-    },
-}
-
-impl Source {
-    /// The item that facts name.
-    pub(crate) fn item(&self) -> &str {
-        match self {
-            Self::Spoken { item, .. } | Self::Clip { item } => item,
-        }
-    }
-}
 
 /// A piece of a provider's item, as it arrived.
 #[derive(Debug, Clone, Copy)]
@@ -105,101 +77,12 @@ pub(crate) enum Received {
     Full,
 }
 
-/// How much of an item was heard, at its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Heard {
-    /// Whose.
-    pub(crate) source: Source,
-    /// Milliseconds that were played.
-    pub(crate) heard_ms: u32,
-    /// Milliseconds that had been received.
-    pub(crate) received_ms: u32,
-    /// Whether anything of it remained unheard, or may still have come.
-    pub(crate) cut: bool,
-}
-
-#[derive(Debug)]
-struct Item {
-    serial: u64,
-    source: Source,
-    received: u64,
-    sent: u64,
-    proved: u64,
-    unmarked: u64,
-    done: bool,
-    /// Bytes before the first span; they are proved.
-    settled: u64,
-    spans: VecDeque<Span>,
-}
-
-/// Bytes that play without a pause from `start` on.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    start: i64,
-    bytes: u64,
-}
-
 #[derive(Debug)]
 struct Pending {
     number: u64,
     serial: u64,
     offset: u64,
     stamp: Stamp,
-}
-
-/// Milliseconds in so many bytes, rounded down.
-fn whole_ms(bytes: u64) -> u32 {
-    u32::try_from(bytes / 8).unwrap_or(u32::MAX)
-}
-
-impl Item {
-    fn is(&self, delta: Delta<'_>) -> bool {
-        match &self.source {
-            Source::Spoken { connection, response: _, item, content_index } => {
-                item == delta.item && *content_index == delta.content_index && *connection == delta.connection
-            }
-            Source::Clip { .. } => false,
-        }
-    }
-
-    /// Bytes played when playback is at `playing`.
-    fn heard(&self, playing: i64) -> u64 {
-        let by_time: u64 = self.spans.iter().map(|s| bytes_in(playing.saturating_sub(s.start)).min(s.bytes)).sum();
-        (self.settled + by_time).max(self.proved).min(self.sent)
-    }
-
-    fn is_played(&self) -> bool {
-        self.done && self.unmarked == 0 && self.proved == self.sent
-    }
-
-    fn ending(&self, heard: u64) -> Heard {
-        Heard {
-            source: self.source.clone(),
-            heard_ms: whole_ms(heard),
-            received_ms: whole_ms(self.received),
-            cut: !(self.done && heard == self.received),
-        }
-    }
-
-    fn extend(&mut self, start: i64, bytes: u64) {
-        self.sent += bytes;
-        self.unmarked += bytes;
-        let full = self.spans.len() >= SPANS;
-        match self.spans.back_mut() {
-            Some(last) if full || last.start.saturating_add(length_us(last.bytes)) == start => last.bytes += bytes,
-            _ => self.spans.push_back(Span { start, bytes }),
-        }
-    }
-
-    fn prove(&mut self, offset: u64) {
-        self.proved = self.proved.max(offset);
-        while let Some(first) = self.spans.front()
-            && self.settled + first.bytes <= self.proved
-        {
-            self.settled += first.bytes;
-            self.spans.pop_front();
-        }
-    }
 }
 
 /// Names that must not be heard again; the newest 64.
@@ -305,17 +188,7 @@ impl Playback {
 
     fn begin(&mut self, source: Source) -> usize {
         self.next_serial += 1;
-        self.items.push_back(Item {
-            serial: self.next_serial,
-            source,
-            received: 0,
-            sent: 0,
-            proved: 0,
-            unmarked: 0,
-            done: false,
-            settled: 0,
-            spans: VecDeque::new(),
-        });
+        self.items.push_back(Item::new(self.next_serial, source));
         self.items.len() - 1
     }
 

@@ -13,79 +13,29 @@
 //! playback shows only in the marks that come back later: positions that are decided before that are counted apart, since
 //! nobody can know them, and the bound is asserted for all others.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod cast;
+mod network;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value;
 use session::{Action, Input, Now, Session, SessionConfig};
-use shared::agent::{Agent, TurnDetection};
-use shared::call::{Direction, EndReason};
-use shared::ids::{AgentId, CallId, CallSid, Party, StreamSid};
-use shared::node_api::{CallPlan, NodeEvent, NodeOrder};
+use shared::call::EndReason;
+use shared::ids::StreamSid;
+use shared::node_api::{NodeEvent, NodeOrder};
 use shared::time::UnixMillis;
-use simulator::provider::openai::{self, Keep, LateDeltas, Options, Script, Twin};
+use simulator::provider::openai::{self, Options, Twin};
 use simulator::speech::Library;
 use simulator::twilio::stream::{self, Kind, MediaStream, Opening, Track};
+
+use network::{Dice, Link};
 
 const BARGE_INS: usize = 2_000;
 const BOUND_MS: f64 = 20.0;
 const STREAM: &str = "MZ00000000000000000000000000000001";
 const MS: u64 = 1_000;
-
-/// Randomness of one call (splitmix64).
-#[derive(Clone)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// From `range`, evenly.
-    fn within(&mut self, range: Range<u64>) -> u64 {
-        range.start + self.roll() % (range.end - range.start)
-    }
-
-    fn one_in(&mut self, many: u64) -> bool {
-        self.roll().is_multiple_of(many)
-    }
-}
-
-/// One way of a connection: in order, never lost, late. Times are microseconds.
-struct Link {
-    delay: u64,
-    jitter: u64,
-    /// The longest stall; one in 150 messages meets one.
-    stall: u64,
-    last: u64,
-    queue: VecDeque<(u64, String)>,
-}
-
-impl Link {
-    fn new(dice: &mut Dice, jitter_ms: u64, stall_ms: u64) -> Self {
-        let delay = dice.within(MS..120 * MS);
-        let jitter = dice.within(1..jitter_ms * MS);
-        Self { delay, jitter, stall: stall_ms * MS, last: 0, queue: VecDeque::new() }
-    }
-
-    /// Sends, and returns for how long the message is stuck.
-    fn send(&mut self, now: u64, dice: &mut Dice, message: String) -> u64 {
-        let stall = if self.stall > 0 && dice.one_in(150) { dice.within(0..self.stall) } else { 0 };
-        let at = now + self.delay + dice.within(0..self.jitter) + stall;
-        self.last = self.last.max(at);
-        self.queue.push_back((self.last, message));
-        stall
-    }
-
-    fn next(&self) -> u64 {
-        self.queue.front().map_or(u64::MAX, |(at, _)| *at)
-    }
-}
 
 /// Where in an answer the caller is meant to be noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -170,57 +120,10 @@ fn audio_len(json: &str, name: &str) -> usize {
     text.len() / 4 * 3 - text.bytes().rev().take_while(|byte| *byte == b'=').count()
 }
 
-fn plan() -> Box<CallPlan> {
-    let mut agent = Agent::line_test(AgentId::parse("test").unwrap());
-    agent.voice.provider = "openai".to_owned();
-    agent.voice.turn_detection =
-        TurnDetection::ServerVad { threshold: 0.5, prefix_padding_ms: 300, silence_duration_ms: 200 };
-    agent.greeting = Some("Riverside Clinic, good morning. How can I help you?".to_owned());
-    Box::new(CallPlan {
-        call: CallId::new(1, [1; 10]),
-        call_sid: CallSid::parse("CA00000000000000000000000000000001").unwrap(),
-        direction: Direction::Inbound,
-        caller: Party::Unknown,
-        agent,
-        variables: BTreeMap::new(),
-        greeted: false,
-        heard: Vec::new(),
-        remaining_s: 3_600,
-    })
-}
-
-fn options(dice: &mut Dice) -> Options {
-    let sizes =
-        [vec![20], vec![10, 30, 70], vec![100, 200, 130, 400, 75], vec![37, 401, 1_000], vec![250], vec![5, 600]];
-    let chunks_ms = sizes[dice.within(0..sizes.len() as u64) as usize].clone();
-    // From hardly faster than it plays to all at once.
-    let speed = [1.05, 1.3, 2.0, 5.0, 12.0, 60.0][dice.within(0..6) as usize];
-    let mut script = Script::clinic();
-    // Noise is answered, too; and now and then with two items in one response.
-    script.otherwise =
-        [vec!["agent-not-understood".to_owned()], vec!["agent-booked".to_owned()]][dice.within(0..2) as usize].clone();
-    for answer in &mut script.answers {
-        if answer.heard == "caller-yes" {
-            answer.say = vec!["agent-which-day".to_owned(), "agent-offer".to_owned()];
-            answer.separate_items = true;
-        }
-    }
-    Options {
-        seed: dice.roll(),
-        first_audio_ms: dice.within(30..300),
-        speed,
-        chunks_ms,
-        late_deltas: LateDeltas { before_done: dice.within(0..4) as u32, after_done: dice.within(0..4) as u32 },
-        keep: Keep::Audio,
-        script,
-        ..Options::default()
-    }
-}
-
 impl World {
     fn new(seed: u64, wanted: usize) -> Self {
         let mut dice = Dice(seed);
-        let options = Arc::new(options(&mut dice));
+        let options = Arc::new(cast::options(&mut dice));
         let config = SessionConfig::default();
         let mut session = Session::new(StreamSid::parse(STREAM).unwrap(), config, UnixMillis(0));
         assert!(session.poll_action().is_some());
@@ -260,7 +163,7 @@ impl World {
             is_over: false,
             findings: Findings::default(),
         };
-        world.input(Input::Begin(plan()), None);
+        world.input(Input::Begin(cast::plan()), None);
         world
     }
 

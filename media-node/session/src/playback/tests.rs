@@ -1,3 +1,4 @@
+use super::item::SPANS;
 use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
