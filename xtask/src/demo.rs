@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::checkout::Checkout;
 use crate::keys;
+use crate::mishap::Mishap;
 use crate::processes::{Echo, Finished, Interrupted, Program, wait_for_interrupt};
 use crate::progress::{duration, say};
 use crate::stack::{self, Plan, Ports, Programs, RunFolder, Secrets, Stack, Vars};
@@ -29,8 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) enum Ending {
     /// Everything stays up until Ctrl-C.
     Stay,
-    /// The verdict on the call is the result.
-    Verdict,
+    /// The verdict on the call is the result, whatever happens to our programs meanwhile.
+    Verdict(Option<Mishap>),
     /// The call waits for a browser that watches it; the browser's checks and the verdict are the result.
     Browser,
 }
@@ -91,8 +92,16 @@ impl Demo<'_> {
                 stack.stop();
                 Ok(())
             }
-            Ending::Verdict => {
-                let finished = simulator.arg("--once").start()?.wait_within(PATIENCE)?;
+            Ending::Verdict(mishap) => {
+                let mut simulator = simulator.arg("--once").start()?;
+                let mut stack = stack;
+                if let Some(mishap) = mishap {
+                    mishap.happen(&mut simulator, &mut stack, self.checkout, &plan)?;
+                }
+                let finished = simulator.wait_within(PATIENCE)?;
+                if let Some(mishap) = mishap {
+                    mishap.aftermath(&stack)?;
+                }
                 stack.stop();
                 self.judge(&finished)
             }

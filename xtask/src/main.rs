@@ -6,6 +6,7 @@ mod checkout;
 mod demo;
 mod dev;
 mod keys;
+mod mishap;
 mod ports;
 mod processes;
 mod progress;
@@ -48,6 +49,9 @@ enum Verb {
         /// Which call: a file of simulator/scenarios, without its ending.
         #[arg(long, value_name = "NAME", default_value = "clinic")]
         scenario: String,
+        /// What happens to our own programs in the middle of the call; it must go on all the same.
+        #[arg(long, value_name = "WHAT", requires = "once")]
+        mishap: Option<mishap::Mishap>,
     },
     /// The same without the simulated call, with real keys from .dev.vars and .env.
     Dev {
@@ -114,10 +118,10 @@ fn run(arguments: Arguments) -> Result<()> {
     processes::stop_all_on_signals()?;
     let checkout = Checkout::here()?;
     match arguments.verb {
-        Verb::Demo { once, browser, scenario } => {
+        Verb::Demo { once, browser, scenario, mishap } => {
             let ending = match (once, browser) {
                 (_, true) => Ending::Browser,
-                (true, false) => Ending::Verdict,
+                (true, false) => Ending::Verdict(mishap),
                 (false, false) => Ending::Stay,
             };
             demo::run(&checkout, &scenario, ending)

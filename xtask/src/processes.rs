@@ -288,9 +288,18 @@ impl Running {
 
     /// Waits for its end, but no longer than this; then it is stopped, which is an error.
     pub(crate) fn wait_within(self, patience: Duration) -> Result<Finished> {
+        self.see_end(patience)?;
+        self.wait()
+    }
+
+    /// Waits until it has ended and says how; an error when it has not after so long.
+    pub(crate) fn see_end(&self, patience: Duration) -> Result<ExitStatus> {
         let until = Instant::now() + patience;
         let mut output = lock(&self.shared.output);
-        while output.exited.is_none() {
+        loop {
+            if let Some(status) = output.exited {
+                return Ok(status);
+            }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 drop(output);
@@ -298,8 +307,6 @@ impl Running {
             }
             output = self.shared.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        drop(output);
-        self.wait()
     }
 
     /// Asks its group to end, waits, and kills it when the grace is over. Answers whether it went by itself.
@@ -322,6 +329,20 @@ impl Running {
             output = self.shared.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
+    }
+
+    /// Asks its group to end (SIGTERM) and does not wait.
+    pub(crate) fn ask_to_stop(&self) {
+        let _ = rustix::process::kill_process_group(self.group, Signal::TERM);
+    }
+
+    /// Kills its group (SIGKILL), as a machine that dies would, and waits until it is gone.
+    pub(crate) fn kill(&self) {
+        let mut output = lock(&self.shared.output);
+        let _ = rustix::process::kill_process_group(self.group, Signal::KILL);
+        while output.exited.is_none() {
+            output = self.shared.changed.wait(output).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// The error for a program that ended, or is not ready, with its last lines.

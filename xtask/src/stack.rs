@@ -263,26 +263,7 @@ pub(crate) struct Stack {
 impl Stack {
     /// Starts Worker and node; both answer when this returns, and the Worker knows the node.
     pub(crate) fn start(checkout: &Checkout, plan: &Plan<'_>) -> Result<Self> {
-        let vars_file = plan.folder.path("edge.env");
-        write_private(&vars_file, &env_file(&plan.edge_vars))?;
-        let edge = step("Worker in the local Workers runtime", || {
-            let mut command = wrangler(checkout, plan.folder, "edge")?
-                .env("EDGE_PREBUILT", if plan.prebuilt { "1" } else { "" })
-                .args(["dev", "--local", "--ip", "127.0.0.1", "--inspector-port", "0"])
-                .args(["--show-interactive-dev-session=false", "--port", &plan.ports.edge.to_string()])
-                .arg("--persist-to")
-                .arg(&plan.state)
-                .arg("--env-file")
-                .arg(&vars_file)
-                .echo(plan.echo);
-            for file in &plan.edge_files {
-                command = command.arg("--env-file").arg(file);
-            }
-            let mut edge = command.start()?;
-            let patience = if plan.prebuilt { PATIENCE } else { PATIENCE * 10 };
-            edge.wait_for_line(patience, |line| line.contains("Ready on ").then_some(()))?;
-            Ok(edge)
-        })?;
+        let edge = step("Worker in the local Workers runtime", || Self::start_edge(checkout, plan, "edge"))?;
         let node = step("media node", || {
             let node = Program::new(plan.media_node)
                 .bare_env()
@@ -296,6 +277,28 @@ impl Stack {
             Ok(node)
         })?;
         Ok(Self { node, edge })
+    }
+
+    /// Starts the Worker alone, its log under this name: at the beginning, or again where one has died.
+    pub(crate) fn start_edge(checkout: &Checkout, plan: &Plan<'_>, log: &str) -> Result<Running> {
+        let vars_file = plan.folder.path("edge.env");
+        write_private(&vars_file, &env_file(&plan.edge_vars))?;
+        let mut command = wrangler(checkout, plan.folder, log)?
+            .env("EDGE_PREBUILT", if plan.prebuilt { "1" } else { "" })
+            .args(["dev", "--local", "--ip", "127.0.0.1", "--inspector-port", "0"])
+            .args(["--show-interactive-dev-session=false", "--port", &plan.ports.edge.to_string()])
+            .arg("--persist-to")
+            .arg(&plan.state)
+            .arg("--env-file")
+            .arg(&vars_file)
+            .echo(plan.echo);
+        for file in &plan.edge_files {
+            command = command.arg("--env-file").arg(file);
+        }
+        let mut edge = command.start()?;
+        let patience = if plan.prebuilt { PATIENCE } else { PATIENCE * 10 };
+        edge.wait_for_line(patience, |line| line.contains("Ready on ").then_some(()))?;
+        Ok(edge)
     }
 
     /// Stops both, saying what did not go by itself.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::checkout::Checkout;
+use crate::mishap::Mishap;
 use crate::processes::{Echo, Program, check_interrupt};
 use crate::progress::{duration, say};
 use crate::tally::{Runner, Tally};
@@ -64,6 +65,13 @@ const STEPS: &[(&str, Work)] = &[
         // Built by the steps before; this looks again, which takes a second or two.
         let demo = bench.cargo(&["xtask", "demo", "--once"]);
         bench.check("demo", demo)
+    }),
+    ("mishaps", |bench| {
+        for mishap in Mishap::ALL {
+            let demo = bench.cargo(&["xtask", "demo", "--once", "--mishap", mishap.name()]);
+            bench.check(mishap.name(), demo)?;
+        }
+        Ok(Tally { passed: Mishap::ALL.len() as u64, ..Tally::default() })
     }),
     ("browser", |bench| {
         let demo = bench.cargo(&["xtask", "demo", "--browser"]);
@@ -233,6 +241,7 @@ fn worker_step(bench: &mut Bench) -> Result<Tally> {
 mod tests {
     use super::{Bench, STEPS, chosen};
     use crate::checkout::Checkout;
+    use crate::mishap::Mishap;
     use crate::processes::Program;
     use crate::tally::{Runner, Tally};
 
