@@ -256,3 +256,27 @@ async fn a_stopped_stream_is_the_servers_to_close() {
     let record = exchange.record(&sid).await.unwrap();
     assert_eq!(record.alerts, [], "it was closed");
 }
+
+#[tokio::test]
+async fn a_server_that_speaks_no_tls_is_an_error_of_its_own() {
+    let listener = tokio::net::TcpListener::bind(ANY).await.unwrap();
+    let plain = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // Not a TLS record.
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let edge = Edge::open(None).await;
+    edge.twiml("/voice", &format!(r#"<Connect><Stream url="wss://{plain}/media"/></Connect>"#));
+    let exchange = Exchange::new(account(), 1).unwrap();
+    let sid = exchange.call_in("+14155550100", &number(&edge), Cast::default()).unwrap();
+    let record = exchange.record(&sid).await.unwrap();
+    assert!(matches!(record.alerts[0].1.code, 31904 | 31910), "{:?}", record.alerts);
+
+    let voice = Some(Target { url: format!("https://{plain}/voice"), method: Method::Post });
+    let secure = Number { voice, fallback: None, ..number(&edge) };
+    let sid = exchange.call_in("+14155550100", &secure, Cast::default()).unwrap();
+    let record = exchange.record(&sid).await.unwrap();
+    assert_eq!(record.alerts[0].1.code, 11205);
+}
