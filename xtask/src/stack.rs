@@ -169,7 +169,7 @@ impl Secrets {
             ("NODE_SECRET".into(), self.node.clone()),
             ("METRICS_PORT".into(), ports.metrics.to_string()),
             ("MAX_CALLS".into(), "50".into()),
-            ("DRAIN_SECONDS".into(), "5".into()),
+            ("DRAIN_SECONDS".into(), "120".into()),
             ("SPOOL_DIR".into(), spool.to_string_lossy().into_owned()),
             ("LOG".into(), "info".into()),
         ]

@@ -241,7 +241,6 @@ fn worker_step(bench: &mut Bench) -> Result<Tally> {
 mod tests {
     use super::{Bench, STEPS, chosen};
     use crate::checkout::Checkout;
-    use crate::mishap::Mishap;
     use crate::processes::Program;
     use crate::tally::{Runner, Tally};
 
