@@ -310,7 +310,8 @@ impl Verdict {
         self.check("listed in the history", row.is_some(), "yes", if row.is_some() { "yes" } else { "no" });
         if let Some(row) = row {
             let same = row.status == detail.call.status && row.duration_s == detail.call.duration_s;
-            let seen = format!("{}, {:?} s", row.status.as_str(), row.duration_s);
+            let seconds = row.duration_s.map_or("no duration".to_owned(), |s| format!("{s} s"));
+            let seen = format!("{}, {seconds}", row.status.as_str());
             self.check("the list says the same", same, "status and duration of the call", seen);
         }
     }
