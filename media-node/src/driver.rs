@@ -70,6 +70,8 @@ pub(crate) struct Call {
     stage: StageWatch,
     alarm: Alarm,
     metrics: Arc<Metrics>,
+    /// When the session wants to be told that time has passed.
+    session_due: Option<Instant>,
     last_frame: Instant,
     twilio_failed: bool,
     look_again: bool,
@@ -134,6 +136,7 @@ impl Call {
             stage: StageWatch::new(stage),
             alarm: Alarm::new(began),
             metrics,
+            session_due: None,
             last_frame: began,
             twilio_failed: false,
             look_again: false,
@@ -273,7 +276,7 @@ impl Call {
     }
 
     fn keep_time(&mut self, now: Instant) {
-        if self.session.poll_timeout().is_some_and(|due| due <= self.since_began(now)) {
+        if self.session_due.is_some_and(|due| due <= now) {
             self.input(now, Input::Timeout);
         }
         let reading = self.reads_provider(now);
@@ -318,13 +321,12 @@ impl Call {
     }
 
     fn deadline(&self, now: Instant) -> Option<Instant> {
-        let session = self.session.poll_timeout().map(|due| self.began + due);
         let twilio = self.twilio.as_ref().and_then(|leg| leg.deadline(now));
         let room = match &self.recorder {
             Recorder::Room(room) => room.deadline(now),
             Recorder::Lines(_) => None,
         };
-        earlier(earlier(session, twilio), earlier(self.provider.deadline(now), room))
+        earlier(earlier(self.session_due, twilio), earlier(self.provider.deadline(now), room))
     }
 
     /// One input, then everything that the session wants done about it.
@@ -337,6 +339,7 @@ impl Call {
         while let Some(action) = self.session.poll_action() {
             self.perform(now, action);
         }
+        self.session_due = self.session.poll_timeout().map(|due| self.began + due);
     }
 
     fn perform(&mut self, now: Instant, action: Action) {

@@ -2,13 +2,14 @@
 //! not read. It never waits: every function does what can be done now and leaves the task's waker with the socket. What
 //! the messages mean is the driver's.
 
+use crate::bell::Doorbell;
 use crate::config::Timing;
 use crate::metrics::Traffic;
 use crate::outbox::{Kind, Outbox};
 use crate::wire::Counted;
 use futures_util::{Sink as _, Stream as _};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -78,6 +79,9 @@ pub(crate) struct Leg<S> {
     stalled: Duration,
     dead: Duration,
     counted: (u64, u64),
+    bell: Doorbell,
+    /// The socket had nothing to read, and has not rung since.
+    is_silent: bool,
 }
 
 /// A write that waits: since when, and how much had been written then.
@@ -99,14 +103,25 @@ impl<S: AsyncRead + AsyncWrite + Counted + Unpin> Leg<S> {
             stalled: timing.write_stalled,
             dead: timing.write_dead,
             counted: (0, 0),
+            bell: Doorbell::new(Waker::noop()),
+            is_silent: false,
         }
     }
 
     /// The next text or binary message. Pings are answered by the library; pongs only count as bytes read.
     pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arrived, Gone>> {
+        self.answer_bell(cx);
+        // Somebody else has woken the task.
+        if self.is_silent {
+            return Poll::Pending;
+        }
         loop {
-            match Pin::new(&mut self.socket).poll_next(cx) {
-                Poll::Pending => return Poll::Pending,
+            let (socket, mut bell) = self.split();
+            match socket.poll_next(&mut bell) {
+                Poll::Pending => {
+                    self.is_silent = true;
+                    return Poll::Pending;
+                }
                 Poll::Ready(None) => return Poll::Ready(Err(Gone::Closed(None))),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(gone(&error))),
                 Poll::Ready(Some(Ok(message))) => match message {
@@ -120,7 +135,8 @@ impl<S: AsyncRead + AsyncWrite + Counted + Unpin> Leg<S> {
                     }
                     Message::Close(frame) => {
                         // Our answer to it lies in the library's buffer; tried once, the peer may be gone already.
-                        let _ = Pin::new(&mut self.socket).poll_flush(cx);
+                        let (socket, mut bell) = self.split();
+                        let _ = socket.poll_flush(&mut bell);
                         return Poll::Ready(Err(Gone::Closed(frame.map(|f| f.code.into()))));
                     }
                     // The answer to a ping lies in the library's buffer until somebody flushes.
@@ -129,6 +145,21 @@ impl<S: AsyncRead + AsyncWrite + Counted + Unpin> Leg<S> {
                 },
             }
         }
+    }
+
+    /// Notices whether the socket has rung. It gets another bell when it is handed to another task.
+    fn answer_bell(&mut self, cx: &Context<'_>) {
+        if !self.bell.is_for(cx.waker()) {
+            self.bell = Doorbell::new(cx.waker());
+            self.is_silent = false;
+        } else if self.bell.was_rung() {
+            self.is_silent = false;
+        }
+    }
+
+    /// The socket, and what it is polled with.
+    fn split(&mut self) -> (Pin<&mut WebSocketStream<S>>, Context<'_>) {
+        (Pin::new(&mut self.socket), self.bell.context())
     }
 
     /// Queues a message. Audio may be dropped for it, and is counted. After [`Leg::close`] nothing is queued any more.
@@ -157,11 +188,13 @@ impl<S: AsyncRead + AsyncWrite + Counted + Unpin> Leg<S> {
 
     /// Writes as much as the peer takes: all that one wake has queued goes out in one write.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Gone> {
+        self.answer_bell(cx);
         let pending = loop {
             if self.outbox.is_empty() {
                 break false;
             }
-            match Pin::new(&mut self.socket).poll_ready(cx) {
+            let (socket, mut bell) = self.split();
+            match socket.poll_ready(&mut bell) {
                 Poll::Pending => break true,
                 Poll::Ready(Err(error)) => return Err(gone(&error)),
                 Poll::Ready(Ok(())) => {}
@@ -174,8 +207,9 @@ impl<S: AsyncRead + AsyncWrite + Counted + Unpin> Leg<S> {
         if !pending && !self.unflushed {
             return Ok(());
         }
+        let (socket, mut bell) = self.split();
         let pending = pending
-            || match Pin::new(&mut self.socket).poll_flush(cx) {
+            || match socket.poll_flush(&mut bell) {
                 Poll::Pending => true,
                 Poll::Ready(Err(error)) => return Err(gone(&error)),
                 Poll::Ready(Ok(())) => {

@@ -8,13 +8,14 @@
 //! | [`standalone`] | a node without an edge: plan file, facts as lines |
 //! | `node`, `server`, [`admission`], [`drain`] | the process: its doors, its places, its end |
 //! | `call`, `arrival`, `driver` | a stream from upgrade to end; the driver is where sockets, clock and session meet |
-//! | `leg`, `outbox`, `wire`, `alarm` | one socket of a call, what waits for it, its bytes; a call's one timer |
+//! | `leg`, `outbox`, `wire`, `bell`, `alarm` | one socket of a call, what waits for it, its bytes, its waker; a call's one timer |
 //! | `provider_link`, `dial` | the provider's socket |
 //! | `edge` | the room's socket and the heartbeat |
 //! | [`metrics`], [`log`] | what operators see |
 
 mod alarm;
 mod arrival;
+mod bell;
 mod call;
 mod clock;
 mod dial;
