@@ -86,9 +86,13 @@ impl Carrier {
 
     /// Reads one text message.
     pub(crate) fn read<'a>(&self, text: &'a str) -> Result<Heard<'a>, Fault> {
-        if let Some((payload, dated_ms)) = self.plain_audio(text) {
-            let bytes = scan::base64_len(payload).ok_or(Fault::NotBase64)?;
-            return Ok(Heard::Audio { payload: Cow::Borrowed(payload), bytes, dated_ms });
+        match self.plain(text) {
+            Some(Plain::Audio { payload, dated_ms }) => {
+                let bytes = scan::base64_len(payload).ok_or(Fault::NotBase64)?;
+                return Ok(Heard::Audio { payload: Cow::Borrowed(payload), bytes, dated_ms });
+            }
+            Some(Plain::Mark(name)) => return Ok(Heard::Mark(Cow::Borrowed(name))),
+            None => {}
         }
         let (message, stream) = media_stream::read(text)?;
         if stream.is_some_and(|sid| sid != self.stream.as_str()) {
@@ -109,39 +113,35 @@ impl Carrier {
         }
     }
 
-    /// The payload and date of a media frame about which nothing is unusual.
-    fn plain_audio<'a>(&self, text: &'a str) -> Option<(&'a str, Option<u32>)> {
-        let (mut is_media, mut is_ours, mut body) = (false, false, None);
-        scan::members(text, |key, value| {
-            match (key, value) {
-                ("event", scan::Value::Text("media")) => is_media = true,
-                ("event", _) => return None,
-                ("streamSid", scan::Value::Text(sid)) if sid == self.stream.as_str() => is_ours = true,
-                ("streamSid", _) => return None,
-                ("media", scan::Value::Other(json)) if body.is_none() => body = Some(json),
-                ("media", _) => return None,
+    /// A media frame or a mark about which nothing is unusual.
+    fn plain<'a>(&self, text: &'a str) -> Option<Plain<'a>> {
+        let (mut event, mut is_ours, mut is_inbound) = (None, false, false);
+        let (mut payload, mut dated_ms, mut name) = (None, None, None);
+        scan::members(text, |outer, key, value| {
+            match (outer, key) {
+                (None, "event") => event = Some(value.text()?),
+                (None, "streamSid") => is_ours = value.text()? == self.stream.as_str(),
+                (Some("media"), "track") => is_inbound = value.text()? == "inbound",
+                (Some("media"), "timestamp") => dated_ms = Some(value.number()?),
+                (Some("media"), "payload") if payload.is_none() => payload = Some(value.text()?),
+                (Some("mark"), "name") if name.is_none() => name = Some(value.text()?),
+                (Some("media"), "payload") | (Some("mark"), "name") => return None,
                 _ => {}
             }
             Some(())
         })?;
-        if !(is_media && is_ours) {
-            return None;
+        match event.filter(|_| is_ours)? {
+            "media" if is_inbound => Some(Plain::Audio { payload: payload?, dated_ms: dated_ms.filter(|ms| *ms > 0) }),
+            "mark" => Some(Plain::Mark(name?)),
+            _ => None,
         }
-        let (mut is_inbound, mut payload, mut dated_ms) = (false, None, None);
-        scan::members(body?, |key, value| {
-            match (key, value) {
-                ("track", scan::Value::Text("inbound")) => is_inbound = true,
-                ("track", _) => return None,
-                ("payload", scan::Value::Text(text)) if payload.is_none() => payload = Some(text),
-                ("payload", _) => return None,
-                ("timestamp", scan::Value::Text(text)) => dated_ms = Some(text.parse().ok()?),
-                ("timestamp", value) => dated_ms = Some(value.number()?),
-                _ => {}
-            }
-            Some(())
-        })?;
-        is_inbound.then_some((payload?, dated_ms.filter(|ms| *ms > 0)))
     }
+}
+
+/// What the frequent messages hold.
+enum Plain<'a> {
+    Audio { payload: &'a str, dated_ms: Option<u32> },
+    Mark(&'a str),
 }
 
 #[cfg(test)]

@@ -7,6 +7,9 @@ use memchr::memchr2;
 /// Nested values deeper than this are not plain.
 const DEPTH: usize = 32;
 
+/// Eight-byte words of a string that are searched one by one before the rest is: names are short, audio is long.
+const WORDS: usize = 4;
+
 /// A member's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
@@ -25,34 +28,32 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The whole number, if it is one.
+    /// The whole number, if it is one; Twilio writes its numbers as strings.
     pub(crate) fn number(self) -> Option<u32> {
-        match self {
-            Self::Text(_) => None,
-            Self::Other(json) => json.parse().ok(),
-        }
+        let (Self::Text(digits) | Self::Other(digits)) = self;
+        digits.parse().ok()
     }
 }
 
-/// Calls `each` for every member of the object that `json` is, in order. `None`: not plain, and what `each` was told so
-/// far must be forgotten.
-pub(crate) fn members<'a>(json: &'a str, mut each: impl FnMut(&'a str, Value<'a>) -> Option<()>) -> Option<()> {
+/// Calls `each` for every member of the object that `json` is and, with the outer member's name, for every member of the
+/// objects in it, in order and in one pass. Deeper objects and arrays come as their JSON. `None`: not plain, and what `each`
+/// was told so far must be forgotten.
+pub(crate) fn members<'a>(
+    json: &'a str,
+    mut each: impl FnMut(Option<&'a str>, &'a str, Value<'a>) -> Option<()>,
+) -> Option<()> {
     let mut at = Cursor { json, at: 0 };
-    at.expect(b'{')?;
-    if at.take(b'}') {
-        return at.end();
-    }
-    loop {
-        at.blanks();
-        let key = at.text()?;
-        at.expect(b':')?;
-        at.blanks();
-        each(key, at.value()?)?;
-        if !at.take(b',') {
-            at.expect(b'}')?;
-            return at.end();
+    at.object(|at, key| {
+        if at.peek()? != b'{' {
+            let value = at.value()?;
+            return each(None, key, value);
         }
-    }
+        at.object(|at, inner| {
+            let value = at.value()?;
+            each(Some(key), inner, value)
+        })
+    })?;
+    at.end()
 }
 
 struct Cursor<'a> {
@@ -61,6 +62,24 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    /// An object; `member` stands before a value and must pass over it.
+    fn object(&mut self, mut member: impl FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
+        self.expect(b'{')?;
+        if self.take(b'}') {
+            return Some(());
+        }
+        loop {
+            self.blanks();
+            let key = self.text()?;
+            self.expect(b':')?;
+            self.blanks();
+            member(self, key)?;
+            if !self.take(b',') {
+                return self.expect(b'}');
+            }
+        }
+    }
+
     fn peek(&self) -> Option<u8> {
         self.json.as_bytes().get(self.at).copied()
     }
@@ -92,12 +111,12 @@ impl<'a> Cursor<'a> {
             return None;
         }
         let from = self.at + 1;
-        let length = memchr2(b'"', b'\\', self.json.as_bytes().get(from..)?)?;
-        self.at = from + length;
-        if self.peek()? != b'"' {
+        let rest = self.json.as_bytes().get(from..)?;
+        let length = string_end(rest)?;
+        if *rest.get(length)? != b'"' {
             return None;
         }
-        self.at += 1;
+        self.at = from + length + 1;
         self.json.get(from..from + length)
     }
 
@@ -142,6 +161,23 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Where the first quote or backslash is.
+fn string_end(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // Which bytes of a word are zero: their highest bit is set (and, by a borrow, perhaps that of bytes after the first).
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let (words, _) = text.as_chunks::<8>();
+    let searched = words.len().min(WORDS);
+    for (place, word) in words.iter().take(searched).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
+        if found != 0 {
+            return Some(place * 8 + (found.trailing_zeros() / 8) as usize);
+        }
+    }
+    memchr2(b'"', b'\\', text.get(searched * 8..)?).map(|at| searched * 8 + at)
+}
+
 /// How many bytes this base64 (standard alphabet, padded) stands for; `None` when it is not base64. A text that passes
 /// can stand between the quotes of a JSON string as it is.
 pub(crate) fn base64_len(text: &str) -> Option<usize> {
@@ -169,10 +205,10 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
-    fn all(json: &str) -> Option<Vec<(&str, Value<'_>)>> {
+    fn all(json: &str) -> Option<Vec<(String, Value<'_>)>> {
         let mut found = Vec::new();
-        members(json, |key, value| {
-            found.push((key, value));
+        members(json, |outer, key, value| {
+            found.push((outer.map_or(key.to_owned(), |outer| format!("{outer}.{key}")), value));
             Some(())
         })?;
         Some(found)
@@ -181,16 +217,18 @@ mod tests {
     #[test]
     fn members_are_borrowed_in_order() {
         assert_eq!(all(" {} "), Some(vec![]));
-        assert_eq!(
-            all(r#"{"a":"x" , "b":-1.5e3,"c":{"d":["}"]},"e":null, "f" : [ ] }"#),
-            Some(vec![
-                ("a", Value::Text("x")),
-                ("b", Value::Other("-1.5e3")),
-                ("c", Value::Other(r#"{"d":["}"]}"#)),
-                ("e", Value::Other("null")),
-                ("f", Value::Other("[ ]")),
-            ])
-        );
+        let found = all(r#"{"a":"x" , "b":-1.5e3,"c":{"d":["}"], "g":{"h":{}}},"e":null, "f" : [ ], "i":{} }"#);
+        let expected = [
+            ("a", Value::Text("x")),
+            ("b", Value::Other("-1.5e3")),
+            ("c.d", Value::Other(r#"["}"]"#)),
+            ("c.g", Value::Other(r#"{"h":{}}"#)),
+            ("e", Value::Other("null")),
+            ("f", Value::Other("[ ]")),
+        ];
+        assert_eq!(found, Some(expected.map(|(key, value)| (key.to_owned(), value)).to_vec()));
+        let long = format!(r#"{{"{0}":"{0}"}}"#, "x".repeat(100));
+        assert_eq!(all(&long).map(|found| found.len()), Some(1));
     }
 
     #[test]
@@ -208,6 +246,10 @@ mod tests {
             r#"{"a":"x}"#,
             r#"{"a":1 2}"#,
             r#"{a:1}"#,
+            r#"{"a":{"b":1}"#,
+            r#"{"a":{"b"}}"#,
+            r#"{"a":"twenty-four letters and \u0000 more"}"#,
+            r#"{"a":"twenty-four letters and no end"#,
             "\u{feff}{}",
         ] {
             assert_eq!(all(odd), None, "{odd}");
@@ -230,6 +272,11 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_strings_end_is_the_first_quote_or_backslash(text in proptest::collection::vec(prop_oneof![20 => any::<u8>(), 1 => Just(b'"'), 1 => Just(b'\\')], 0..80)) {
+            prop_assert_eq!(string_end(&text), text.iter().position(|byte| matches!(byte, b'"' | b'\\')));
+        }
+
+        #[test]
         fn any_text_is_borne(text in ".*") {
             let _ = all(&text);
             if let Some(length) = base64_len(&text) {
@@ -244,7 +291,7 @@ mod tests {
             let found = all(&json).unwrap();
             prop_assert_eq!(found.len(), keys.len());
             for ((key, value), (k, v)) in found.into_iter().zip(&keys) {
-                prop_assert_eq!(key, k);
+                prop_assert_eq!(&key, k);
                 prop_assert_eq!(value.text(), Some(v.as_str()));
             }
         }

@@ -190,8 +190,9 @@ fn session_update(setup: Setup<'_>) -> Value {
 /// An audio delta about which nothing is unusual.
 fn plain_audio(text: &str) -> Option<ProviderEvent<'_>> {
     let (mut response, mut item, mut content_index, mut delta) = (None, None, None, None);
-    scan::members(text, |key, value| {
+    scan::members(text, |outer, key, value| {
         match key {
+            _ if outer.is_some() => {}
             // The kind comes first as the vendor writes it, so every other message leaves here at once.
             "type" => (value.text()? == "response.output_audio.delta").then_some(())?,
             "response_id" => response = Some(value.text()?),
