@@ -118,6 +118,44 @@ suite("people and keys", () => {
     }
   });
 
+  test("signing out and deleting a key end what was opened with them, even while the objects slept", async () => {
+    const node = await new MediaNode(edge).inService();
+    const bearer = edge.bearer;
+    try {
+      const { call } = await ring(edge);
+      edge.bearer = null;
+      const signedIn = await edge.api("POST", "/api/session", { email: EMAIL, password: PASSWORD }, { origin: PUBLIC });
+      const page = {
+        cookie: signedIn.headers.getSetCookie()[0].split(";")[0], origin: PUBLIC, "x-csrf-token": signedIn.json.csrfToken,
+      };
+      const made = await edge.api("POST", "/api/keys", { name: "soon gone" }, page);
+      const program = { authorization: `Bearer ${made.json.key}` };
+      const board = await Conversation.open(edge.socketUrl("/ws/calls"), page);
+      const watchers = [await Watcher.open(edge, call, { headers: page }), await Watcher.open(edge, call, { headers: program })];
+      const events = await edge.fetch(`/api/calls/${call}/transcript`, { headers: { ...program, accept: "text/event-stream" } });
+      assert.equal(events.status, 200);
+      const streamed = events.text();
+      const stays = await Watcher.open(edge, call, { headers: { authorization: `Bearer ${bearer}` } });
+      let gone = false;
+      stays.socket.closed.then(() => (gone = true));
+      await edge.evictRoom(call, "hibernate");
+      await edge.evictSwitchboard("hibernate");
+      assert.equal((await edge.api("DELETE", `/api/keys/${made.json.view.id}`, undefined, page)).status, 204);
+      assert.equal((await edge.api("DELETE", "/api/session", undefined, page)).status, 204);
+      const began = Date.now();
+      for (const socket of [board, ...watchers.map((watcher) => watcher.socket)]) {
+        assert.equal((await socket.closed).code, 4401);
+      }
+      assert.doesNotMatch(await streamed, /event: ended/);
+      assert.ok(Date.now() - began < 30_000, `${Date.now() - began} ms`);
+      assert.equal(gone, false, "a key that lives keeps its socket");
+      await stays.socket.close();
+    } finally {
+      edge.bearer = bearer;
+      node.stop();
+    }
+  });
+
   test("signing out ends the session", async () => {
     const bearer = edge.bearer;
     edge.bearer = null;

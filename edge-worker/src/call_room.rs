@@ -6,10 +6,12 @@ use crate::clock;
 use crate::objects::{self, Wanted};
 use crate::sockets::{self, Kind};
 use crate::sqlite::{ObjectSql, atomically};
+use crate::watchers::Watchers;
 use crate::world::World;
 use edge_core::call_room::{
     Effect, NodeEntry, Room, RoomInput, RoomOutput, RoomRequest, RoomResponse, SqlRoomStore, StoreFault, Work,
 };
+use edge_core::passes::Pass;
 use edge_core::ports::{Entropy as _, Journal as _, Level, Record};
 use edge_core::work;
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,8 @@ pub(crate) enum RoomSocket {
     Watcher {
         /// The last fact that it has.
         from_seq: Option<u64>,
+        /// What it came in with.
+        pass: Pass,
     },
 }
 
@@ -62,12 +66,19 @@ struct Hall {
     /// The room and its store; none: to be loaded at the next event.
     room: RefCell<Option<(Room, SqlRoomStore<ObjectSql>)>>,
     alarm: Alarm,
+    watchers: Watchers,
 }
 
 impl DurableObject for CallRoom {
     fn new(state: State, env: Env) -> Self {
         sockets::answer_pings(&state);
-        let hall = Hall { state, world: World::new(env), room: RefCell::default(), alarm: Alarm::default() };
+        let hall = Hall {
+            state,
+            world: World::new(env),
+            room: RefCell::default(),
+            alarm: Alarm::default(),
+            watchers: Watchers::default(),
+        };
         Self { hall: Rc::new(hall) }
     }
 
@@ -88,6 +99,7 @@ impl DurableObject for CallRoom {
         if event(&self.hall, RoomInput::Alarm).await.is_none() {
             self.hall.alarm.set(&self.hall.state, Some(clock::now().plus(RETRY_MS))).await?;
         }
+        self.hall.watchers.look(&self.hall.state, &self.hall.world, clock::now()).await;
         Response::empty()
     }
 
@@ -137,19 +149,19 @@ impl CallRoom {
 
 /// Accepts a socket, then tells the room about it.
 async fn attach(hall: &Rc<Hall>, socket: RoomSocket) -> Result<Response> {
-    let kind = match &socket {
-        RoomSocket::Node { .. } => Kind::Node,
-        RoomSocket::Watcher { .. } => Kind::Watcher,
+    let (kind, pass) = match &socket {
+        RoomSocket::Node { .. } => (Kind::Node, None),
+        RoomSocket::Watcher { pass, .. } => (Kind::Watcher, Some(pass)),
     };
     let mut name = [0; 16];
     hall.world.fill(&mut name);
-    let (name, response) = match sockets::accept(&hall.state, kind, name) {
+    let (name, response) = match sockets::accept(&hall.state, kind, name, pass) {
         Ok(accepted) => accepted,
         Err(_) => return objects::answer::<RoomResponse>(None),
     };
     let input = match socket {
         RoomSocket::Node { entry } => RoomInput::NodeOpened { socket: name.clone(), entry },
-        RoomSocket::Watcher { from_seq } => RoomInput::WatcherOpened { socket: name.clone(), from_seq },
+        RoomSocket::Watcher { from_seq, .. } => RoomInput::WatcherOpened { socket: name.clone(), from_seq },
     };
     if event(hall, input).await.is_none() {
         sockets::close(&hall.state, &name, CLOSE_UNAVAILABLE, "try again");
@@ -159,9 +171,12 @@ async fn attach(hall: &Rc<Hall>, socket: RoomSocket) -> Result<Response> {
 
 /// One event from its arrival to its effects; none when the room could not take it.
 async fn event(hall: &Rc<Hall>, input: RoomInput) -> Option<RoomResponse> {
-    let output = step(hall, clock::now(), input)?;
+    let now = clock::now();
+    let output = step(hall, now, input)?;
     let works = hall.perform(output.effects);
-    if hall.alarm.set(&hall.state, output.alarm).await.is_err() {
+    // A room that was never opened has nothing to wake up for, and setting an alarm would be its first write.
+    let alarm = if hall.is_open() { hall.watchers.alarm(&hall.state, now, output.alarm) } else { output.alarm };
+    if hall.alarm.set(&hall.state, alarm).await.is_err() {
         hall.note(Level::Error, "a room's alarm could not be set");
     }
     for work in works {
@@ -212,6 +227,10 @@ impl Hall {
             }
         };
         room.handle(store, now, input)
+    }
+
+    fn is_open(&self) -> bool {
+        self.room.borrow().as_ref().is_some_and(|(room, _)| room.is_open())
     }
 
     /// Sends and closes at once; hands back what has to wait.

@@ -5,6 +5,7 @@ use crate::call_room::RoomSocket;
 use crate::inbound::{bare, headed};
 use crate::objects;
 use edge_core::event_stream::TranscriptStream;
+use edge_core::passes::Pass;
 use edge_core::security;
 use futures::channel::mpsc;
 use futures::future::{Either, select};
@@ -20,9 +21,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Pieces that wait for a slow reader; beyond them the room's messages wait at the socket.
 const WAITING: usize = 8;
 
-/// Streams the transcript until the call ends or the client goes.
-pub(crate) async fn respond(env: &Env, call: &CallId, after: u64) -> Response {
-    let socket = RoomSocket::Watcher { from_seq: Some(0) };
+/// Streams the transcript until the call ends, the client goes, or what it came in with ends.
+pub(crate) async fn respond(env: &Env, call: &CallId, after: u64, pass: Pass) -> Response {
+    let socket = RoomSocket::Watcher { from_seq: Some(0), pass };
     let attached = objects::attach(env, "CALL_ROOM", call.as_str(), &socket).await;
     let Some(watched) = attached.and_then(Response::websocket) else { return bare(503) };
     let (pieces, arrived) = mpsc::channel::<String>(WAITING);

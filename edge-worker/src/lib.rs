@@ -17,6 +17,7 @@ mod patience;
 mod sockets;
 mod sqlite;
 mod switchboard;
+mod watchers;
 mod world;
 
 use crate::call_room::RoomSocket;
@@ -58,14 +59,16 @@ async fn perform(world: &World, reply: Reply) -> Response {
     let env = world.env();
     let upgraded = match reply {
         Reply::Respond(response) => return inbound::respond(response).unwrap_or_else(|_| bare(500)),
-        Reply::Stream { call, after } => return event_stream::respond(env, &call, after).await,
+        Reply::Stream { call, after, pass } => return event_stream::respond(env, &call, after, pass).await,
         Reply::Upgrade(Upgrade::Node { call, entry }) => {
             objects::attach(env, "CALL_ROOM", call.as_str(), &RoomSocket::Node { entry }).await
         }
-        Reply::Upgrade(Upgrade::Watch { call, from_seq }) => {
-            objects::attach(env, "CALL_ROOM", call.as_str(), &RoomSocket::Watcher { from_seq }).await
+        Reply::Upgrade(Upgrade::Watch { call, from_seq, pass }) => {
+            objects::attach(env, "CALL_ROOM", call.as_str(), &RoomSocket::Watcher { from_seq, pass }).await
         }
-        Reply::Upgrade(Upgrade::Board) => objects::attach(env, "SWITCHBOARD", MAIN_OBJECT, &BoardSocket::Watcher).await,
+        Reply::Upgrade(Upgrade::Board { pass }) => {
+            objects::attach(env, "SWITCHBOARD", MAIN_OBJECT, &BoardSocket::Watcher { pass }).await
+        }
     };
     upgraded.unwrap_or_else(|| bare(503))
 }

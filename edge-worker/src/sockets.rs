@@ -2,7 +2,9 @@
 //! on them is the core's.
 
 use edge_core::call_room::SocketId;
+use edge_core::passes::Pass;
 use shared::secret::hex;
+use std::collections::BTreeSet;
 use worker::{Error, Response, Result, State, WebSocket, WebSocketPair, WebSocketRequestResponsePair};
 
 /// Most sockets of one kind in one object, so that watchers never keep a node out. (Reaching the platform's own limit,
@@ -35,13 +37,15 @@ pub(crate) fn answer_pings(state: &State) {
 }
 
 /// Accepts a new socket: its name, and the response that gives the client its end. An error when there are too many.
-pub(crate) fn accept(state: &State, kind: Kind, name: [u8; 16]) -> Result<(SocketId, Response)> {
+pub(crate) fn accept(state: &State, kind: Kind, name: [u8; 16], pass: Option<&Pass>) -> Result<(SocketId, Response)> {
     if state.get_websockets_with_tag(kind.tag()).len() >= MOST_SOCKETS {
         return Err(Error::RustError("the object has too many sockets".to_owned()));
     }
     let pair = WebSocketPair::new()?;
     let socket = SocketId(hex(&name));
-    state.accept_websocket_with_tags(&pair.server, &[kind.tag(), &socket.0]);
+    let pass = pass.map(Pass::tag);
+    let tags: Vec<&str> = [kind.tag(), socket.0.as_str()].into_iter().chain(pass.as_deref()).collect();
+    state.accept_websocket_with_tags(&pair.server, &tags);
     Ok((socket, Response::from_websocket(pair.client)?))
 }
 
@@ -54,6 +58,19 @@ pub(crate) fn identify(state: &State, socket: &WebSocket) -> Option<(Kind, Socke
         _ => return None,
     };
     tags.next().map(|name| (kind, SocketId(name)))
+}
+
+/// What the watchers that are here came in with.
+pub(crate) fn passes(state: &State) -> BTreeSet<Pass> {
+    let watchers = state.get_websockets_with_tag(Kind::Watcher.tag());
+    watchers.iter().filter_map(|socket| Pass::read(state.get_tags(socket).get(2)?)).collect()
+}
+
+/// Closes every socket that came in with this.
+pub(crate) fn close_pass(state: &State, pass: &Pass, code: u16, reason: &str) {
+    for socket in state.get_websockets_with_tag(&pass.tag()) {
+        let _ = socket.close(Some(code), Some(reason));
+    }
 }
 
 /// Sends on one socket. A socket that is gone or going does not take it, and that is no fault: its other end resumes.

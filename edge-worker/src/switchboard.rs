@@ -6,9 +6,11 @@ use crate::clock;
 use crate::objects::{self, Wanted};
 use crate::sockets::{self, Kind};
 use crate::sqlite::{ObjectSql, atomically};
+use crate::watchers::Watchers;
 use crate::world::World;
 use edge_core::mirror;
 use edge_core::parking;
+use edge_core::passes::Pass;
 use edge_core::ports::{Entropy as _, Journal as _, Level, Record, SqlFault};
 use edge_core::switchboard::{
     Switchboard as Machine, SwitchboardEffect, SwitchboardInput, SwitchboardOutput, SwitchboardRequest,
@@ -38,7 +40,10 @@ const CLOSE_TOO_BIG: u16 = 1009;
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum BoardSocket {
     /// A watcher's of the board.
-    Watcher,
+    Watcher {
+        /// What it came in with.
+        pass: Pass,
+    },
 }
 
 /// Which nodes are alive and which calls are live; or the vault of passwords.
@@ -54,12 +59,19 @@ struct Office {
     /// None: to be loaded at the next event.
     machine: RefCell<Option<Machine>>,
     alarm: Alarm,
+    watchers: Watchers,
 }
 
 impl DurableObject for Switchboard {
     fn new(state: State, env: Env) -> Self {
         sockets::answer_pings(&state);
-        let office = Office { state, world: World::new(env), machine: RefCell::default(), alarm: Alarm::default() };
+        let office = Office {
+            state,
+            world: World::new(env),
+            machine: RefCell::default(),
+            alarm: Alarm::default(),
+            watchers: Watchers::default(),
+        };
         Self { office: Rc::new(office) }
     }
 
@@ -69,7 +81,7 @@ impl DurableObject for Switchboard {
                 let answer = ask(&self.office, request).await;
                 objects::answer::<SwitchboardResponse>(answer.as_ref())
             }
-            Some(Wanted::Attached(BoardSocket::Watcher)) => attach(&self.office).await,
+            Some(Wanted::Attached(BoardSocket::Watcher { pass })) => attach(&self.office, &pass).await,
             None => objects::answer::<SwitchboardResponse>(None),
         }
     }
@@ -80,6 +92,7 @@ impl DurableObject for Switchboard {
         if event(&self.office, SwitchboardInput::Alarm).await.is_none() {
             self.office.alarm.set(&self.office.state, Some(clock::now().plus(RETRY_MS))).await?;
         }
+        self.office.watchers.look(&self.office.state, &self.office.world, clock::now()).await;
         Response::empty()
     }
 
@@ -107,10 +120,10 @@ impl DurableObject for Switchboard {
     }
 }
 
-async fn attach(office: &Rc<Office>) -> Result<Response> {
+async fn attach(office: &Rc<Office>, pass: &Pass) -> Result<Response> {
     let mut name = [0; 16];
     office.world.fill(&mut name);
-    let (socket, response) = match sockets::accept(&office.state, Kind::Watcher, name) {
+    let (socket, response) = match sockets::accept(&office.state, Kind::Watcher, name, Some(pass)) {
         Ok(accepted) => accepted,
         Err(_) => return objects::answer::<SwitchboardResponse>(None),
     };
@@ -128,9 +141,11 @@ async fn ask(office: &Rc<Office>, request: SwitchboardRequest) -> Option<Switchb
 
 /// One event from its arrival to its effects; none when it could not be taken.
 async fn event(office: &Rc<Office>, input: SwitchboardInput) -> Option<SwitchboardResponse> {
-    let output = step(office, clock::now(), input)?;
+    let now = clock::now();
+    let output = step(office, now, input)?;
     let load = office.perform(output.effects);
-    if office.alarm.set(&office.state, output.alarm).await.is_err() {
+    let alarm = office.watchers.alarm(&office.state, now, output.alarm);
+    if office.alarm.set(&office.state, alarm).await.is_err() {
         office.note("the Switchboard's alarm could not be set");
     }
     if load {

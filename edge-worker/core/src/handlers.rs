@@ -24,6 +24,8 @@ mod transcript;
 mod twilio;
 mod watch;
 
+pub(crate) use auth::{ABSOLUTE_MS as SESSION_ABSOLUTE_MS, IDLE_MS as SESSION_IDLE_MS, TOUCH_MS as SESSION_TOUCH_MS};
+
 use auth::Who;
 use refusal::Refusal;
 
@@ -114,10 +116,10 @@ async fn answer<P: Ports>(config: &Config, ports: &P, now: UnixMillis, request: 
         Route::ListCalls => known().map(|_| calls::list(ports, request))?.await,
         Route::ShowCall => known().map(|_| calls::show(config, ports, &parameter))?.await,
         Route::HangUp => known().map(|_| calls::hang_up(config, ports, &parameter))?.await,
-        Route::Transcript => known().map(|_| transcript::show(config, ports, request, &parameter))?.await,
+        Route::Transcript => transcript::show(config, ports, request, known()?, &parameter).await,
         Route::TranscriptByQuery => {
             let name = request.query_value("callSid").unwrap_or_default();
-            known().map(|_| transcript::show(config, ports, request, &name))?.await
+            transcript::show(config, ports, request, known()?, &name).await
         }
         Route::ListKeys => known().map(|_| keys::list(ports))?.await,
         Route::CreateKey => known().map(|_| keys::create(ports, now, request))?.await,
@@ -130,8 +132,8 @@ async fn answer<P: Ports>(config: &Config, ports: &P, now: UnixMillis, request: 
         Route::ListNumbers => known().map(|_| numbers::list(ports))?.await,
         Route::PointNumber => known().map(|_| numbers::point(ports, request, &parameter))?.await,
         Route::ReleaseNumber => known().map(|_| numbers::release(ports, &parameter))?.await,
-        Route::WatchCall => known().map(|_| watch::call(config, ports, request))?.await,
-        Route::WatchBoard => known().and_then(|_| watch::board(request)),
+        Route::WatchCall => watch::call(config, ports, request, known()?).await,
+        Route::WatchBoard => watch::board(request, known()?),
     }
 }
 

@@ -2,6 +2,7 @@
 //! few lines. Nothing here reads a socket; what only a runtime can do (upgrade, stream) is a [`Reply`] for the shell.
 
 use crate::call_room::NodeEntry;
+use crate::passes::Pass;
 use serde::Serialize;
 use shared::ids::CallId;
 
@@ -159,6 +160,8 @@ pub enum Reply {
         call: CallId,
         /// The client's `Last-Event-ID`; 0: from the beginning.
         after: u64,
+        /// Who reads; the stream ends with it.
+        pass: Pass,
     },
 }
 
@@ -178,7 +181,12 @@ pub enum Upgrade {
         call: CallId,
         /// The last fact that the watcher has; none: it wants a snapshot.
         from_seq: Option<u64>,
+        /// Who watches; the socket ends with it.
+        pass: Pass,
     },
     /// In the Switchboard, as a watcher of the board: [`crate::switchboard::SwitchboardInput::WatcherOpened`].
-    Board,
+    Board {
+        /// Who watches; the socket ends with it.
+        pass: Pass,
+    },
 }

@@ -25,6 +25,7 @@ pub mod history;
 pub mod http;
 pub mod mirror;
 pub mod parking;
+pub mod passes;
 pub mod ports;
 pub mod route;
 pub mod security;

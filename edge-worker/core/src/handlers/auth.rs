@@ -4,6 +4,7 @@
 use super::refusal::Refusal;
 use crate::config::Config;
 use crate::http::Request;
+use crate::passes::Pass;
 use crate::ports::{Entropy, Ports, Row, Statement};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,11 +12,11 @@ use shared::secret::{constant_time_eq, hex, hmac_sha256, sha256};
 use shared::time::UnixMillis;
 
 /// A session ends after this long without a request.
-pub(super) const IDLE_MS: i64 = 30 * 60_000;
+pub(crate) const IDLE_MS: i64 = 30 * 60_000;
 /// A session ends after this long in any case.
-pub(super) const ABSOLUTE_MS: i64 = 12 * 3_600_000;
+pub(crate) const ABSOLUTE_MS: i64 = 12 * 3_600_000;
 /// A session's last request is noted to this precision.
-const TOUCH_MS: i64 = 60_000;
+pub(crate) const TOUCH_MS: i64 = 60_000;
 /// What an API key begins with.
 const KEY_PREFIX: &str = "tl_live_";
 /// Random characters of a key, and of its checksum.
@@ -46,6 +47,14 @@ impl Who {
         match self {
             Self::Person(session) => format!("user:{}", session.user),
             Self::Key { id } => format!("key:{id}"),
+        }
+    }
+
+    /// What a socket is opened with, and ends with.
+    pub(super) fn pass(&self) -> Pass {
+        match self {
+            Self::Person(session) => Pass::Session(session.tag.clone()),
+            Self::Key { id } => Pass::Key(id.clone()),
         }
     }
 }

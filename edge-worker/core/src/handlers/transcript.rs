@@ -2,6 +2,7 @@
 //! call.
 
 use super::Outcome;
+use super::auth::Who;
 use super::lookup::{self, FoundCall};
 use crate::config::Config;
 use crate::http::{Reply, Request, Response};
@@ -18,7 +19,7 @@ enum Form {
 }
 
 /// Shows a transcript.
-pub(super) async fn show<P: Ports>(config: &Config, ports: &P, request: &Request, name: &str) -> Outcome {
+pub(super) async fn show<P: Ports>(config: &Config, ports: &P, request: &Request, who: &Who, name: &str) -> Outcome {
     let body = match lookup::find(config, ports, name).await? {
         FoundCall::Live(shown) => TranscriptBody {
             call: shown.snapshot.call,
@@ -41,7 +42,7 @@ pub(super) async fn show<P: Ports>(config: &Config, ports: &P, request: &Request
         }
         Form::Events => {
             let after = request.header("last-event-id").and_then(|id| id.trim().parse().ok()).unwrap_or_default();
-            Reply::Stream { call: body.call, after }
+            Reply::Stream { call: body.call, after, pass: who.pass() }
         }
     })
 }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::ports::SqlValue;
+use crate::passes::{self, Pass};
+use crate::ports::{DatabaseFault, SqlValue};
 use crate::route::{Principal, TABLE};
 use crate::security;
 use shared::ids::CallId;
@@ -225,6 +226,60 @@ fn a_session_ends_when_it_should() {
     assert_eq!(sessions.iter().map(alive).collect::<Vec<_>>(), [false, true, true, true, true, true]);
     assert_eq!(deployment.send(sessions[5].on(Request::new(Method::Delete, "/api/session"))).status, 204);
     assert_eq!(sessions.iter().map(alive).collect::<Vec<_>>(), [false, true, true, true, true, false]);
+}
+
+/// What an accepted socket was opened with.
+fn pass_of(reply: Reply) -> Pass {
+    match reply {
+        Reply::Upgrade(Upgrade::Board { pass } | Upgrade::Watch { pass, .. }) | Reply::Stream { pass, .. } => pass,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_socket_was_opened_with_ends_with_its_session_or_key() {
+    let deployment = Deployment::with_node();
+    let browser = deployment.set_up();
+    let key = deployment.key(&browser);
+    ring(&deployment, 1);
+    let watched = |request: Request| pass_of(deployment.reply(request));
+    let person = watched(browser.on(socket("/ws/calls")));
+    let program = watched(bearer(&key, socket(&format!("/ws/transcriptions?callSid={}", call_sid(1)))));
+    let mut events = bearer(&key, get(&format!("/api/calls/{}/transcript", call_sid(1))));
+    events.headers.push(("accept".into(), "text/event-stream".into()));
+    assert_eq!(watched(events), program);
+    let ended = |now| block_on(passes::ended(&deployment.world, now, [person.clone(), program.clone()].into()));
+    assert_eq!(ended(deployment.world.now()), Ok(vec![]));
+
+    let keys = read(&deployment.send(browser.on(get("/api/keys"))));
+    let id = keys["keys"][0]["id"].as_str().unwrap();
+    let delete = Request::new(Method::Delete, &format!("/api/keys/{id}"));
+    assert_eq!(deployment.send(browser.on(delete)).status, 204);
+    assert_eq!(ended(deployment.world.now()), Ok(vec![program.clone()]));
+    // A database that is away sends nobody off.
+    deployment.world.set_faults(Faults { database: Some(DatabaseFault::Unavailable), ..Faults::default() });
+    assert_eq!(ended(deployment.world.now()), Err(DatabaseFault::Unavailable));
+    deployment.world.set_faults(Faults::default());
+    assert_eq!(deployment.send(browser.on(Request::new(Method::Delete, "/api/session"))).status, 204);
+    let mut both = ended(deployment.world.now()).unwrap();
+    both.sort();
+    assert_eq!(both, [person.clone(), program.clone()]);
+}
+
+#[test]
+fn who_watches_is_not_idle_but_not_there_for_ever() {
+    let deployment = Deployment::new();
+    let browser = deployment.set_up();
+    let pass = pass_of(deployment.reply(browser.on(socket("/ws/calls"))));
+    let ended = || block_on(passes::ended(&deployment.world, deployment.world.now(), [pass.clone()].into())).unwrap();
+    // Nothing but watching for nearly twelve hours, and the session still opens doors.
+    for _ in 0..71 {
+        deployment.advance(10 * 60_000);
+        assert_eq!(ended(), []);
+    }
+    assert_eq!(deployment.send(browser.on(get("/api/calls"))).status, 200);
+    deployment.advance(10 * 60_000);
+    assert_eq!(ended(), [pass.clone()]);
 }
 
 #[test]

@@ -129,10 +129,10 @@ fn a_transcript_comes_in_three_forms() {
     let plain = deployment.send(accept("text/plain;q=0.9, application/json"));
     assert_eq!(plain.header("content-type"), Some("text/plain; charset=utf-8"));
     let mut events = accept("text/event-stream");
-    let Reply::Stream { after, call } = deployment.reply(events.clone()) else { panic!() };
+    let Reply::Stream { after, call, pass } = deployment.reply(events.clone()) else { panic!() };
     assert_eq!(after, 0);
     events.headers.push(("last-event-id".into(), "17".into()));
-    assert_eq!(deployment.reply(events), Reply::Stream { call, after: 17 });
+    assert_eq!(deployment.reply(events), Reply::Stream { call, after: 17, pass });
 }
 
 #[test]
