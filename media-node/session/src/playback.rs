@@ -25,8 +25,9 @@ const MARK_EVERY: u64 = 800;
 const ITEMS: usize = 256;
 const MARKS: usize = 4096;
 const DEAD: usize = 64;
-/// Playback that should have ended this long ago has ended, even if its last mark is still on its way.
-const TAIL_US: i64 = 100_000;
+/// Playback that should have ended this long ago has ended, even if its last mark has not come back. Before that a `clear`
+/// that clears nothing costs nothing, and one that is missing lets the agent talk into the caller's words.
+const TAIL_US: i64 = 1_000_000;
 
 /// A piece of a provider's item, as it arrived.
 #[derive(Debug, Clone, Copy)]

@@ -88,6 +88,14 @@ fn what_was_heard_whole_is_not_truncated() {
 }
 
 #[test]
+fn audio_whose_marks_stay_away_may_still_play() {
+    let mut stage = speaking();
+    stage.provider(450, &done("r1", "completed"), &[]);
+    stage.provider(2_000, &speech_started("c1", 600), &["twilio: clear", "fact: heard a1 597 of 597"]);
+    stage.provider(2_100, &speech_started("c2", 600), &[]);
+}
+
+#[test]
 fn queued_items_were_not_heard_at_all() {
     let mut stage = speaking();
     stage.provider(450, &audio_done("r1", "a1"), &[]);
