@@ -162,13 +162,16 @@ fn read_settings(text: &str) -> Result<(&str, Algorithm), Refused> {
 
 /// The URLs whose signature counts for `url`, as the official helpers try them: without its port, with its port or else the
 /// port they add (443 for `https`, 80 for anything else, `wss` included), and both with what a URL parser normalises: a bare
-/// host gets its slash, an apostrophe in the query becomes `%27`.
+/// host gets its slash, an apostrophe in the query becomes `%27`. The other way too: a runtime's parser may have made `%27` of
+/// an apostrophe before anybody could see it.
 fn spellings(url: &str) -> Vec<String> {
     let mut urls = vec![without_port(url)];
     let default = if url.get(..8).is_some_and(|s| s.eq_ignore_ascii_case("https://")) { ":443" } else { ":80" };
     urls.push(with_port(url, default).unwrap_or_else(|| url.to_owned()));
     let normalised: Vec<String> = urls.iter().map(|u| normalise(u)).collect();
     urls.extend(normalised);
+    let raw: Vec<String> = urls.iter().filter_map(|u| with_raw_apostrophes(u)).collect();
+    urls.extend(raw);
     urls.sort_unstable();
     urls.dedup();
     urls
@@ -206,6 +209,12 @@ fn normalise(url: &str) -> String {
         None => tail.to_owned(),
     };
     format!("{head}{host}{port}{slash}{tail}")
+}
+
+/// The URL with apostrophes for each `%27` of its query; none when there is no such thing.
+fn with_raw_apostrophes(url: &str) -> Option<String> {
+    let (path, query) = url.split_once('?')?;
+    query.contains("%27").then(|| format!("{path}?{}", query.replace("%27", "'")))
 }
 
 #[cfg(test)]

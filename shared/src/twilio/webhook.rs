@@ -25,6 +25,9 @@ pub enum InvalidForm {
     /// A name stands twice.
     #[error("a field is given twice")]
     Duplicate,
+    /// A name that can only be a piece of something else, such as of the address that was signed with the fields.
+    #[error("a field has an odd name")]
+    Name,
     /// A field that this kind of request always has is absent.
     #[error("{0} is missing")]
     Missing(&'static str),
@@ -47,6 +50,9 @@ impl Form {
     /// Decodes `application/x-www-form-urlencoded`, refusing anything that two decoders could read differently.
     pub fn parse(body: &[u8]) -> Result<Self, InvalidForm> {
         let fields = Self::decode(body)?;
+        if !fields.iter().all(|(name, _)| is_name(name)) {
+            return Err(InvalidForm::Name);
+        }
         let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
         if names.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
@@ -106,6 +112,13 @@ impl Form {
     fn optional<T>(&self, name: &'static str, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, InvalidForm> {
         self.given(name).map(|value| read(value).ok_or(InvalidForm::Field(name))).transpose()
     }
+}
+
+/// Whether a text may be a field's name. Address, names and values are signed without anything between them: a name that
+/// begins like a query (`?call=`), a path or the rest of a word would move the border between the address and the fields.
+fn is_name(text: &str) -> bool {
+    !text.starts_with(['-', '.'])
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '/' | '?' | '&' | '=' | '#' | '%'))
 }
 
 fn decode(text: &[u8]) -> Result<String, InvalidForm> {
@@ -172,7 +185,7 @@ pub enum TwilioDirection {
     Inbound,
     /// A call of ours by REST.
     OutboundApi,
-    /// A leg of `<Dial>`.
+    /// A leg of `<Dial>`, or another call of ours that did not come in.
     OutboundDial,
 }
 
@@ -183,20 +196,26 @@ impl VoiceRequest {
             call: CallFields::read(form)?,
             from: form.required("From", party)?,
             to: form.required("To", party)?,
+            // A caller is waiting: a word that is new here does not leave them without an answer.
             direction: form.required("Direction", |t| match t {
-                "inbound" | "trunking-terminating" | "trunking-originating" => Some(TwilioDirection::Inbound),
                 "outbound-api" => Some(TwilioDirection::OutboundApi),
-                "outbound-dial" => Some(TwilioDirection::OutboundDial),
-                _ => None,
+                word if word.starts_with("outbound") => Some(TwilioDirection::OutboundDial),
+                other => (!other.is_empty() && word(other)).then_some(TwilioDirection::Inbound),
             })?,
-            status: form.required("CallStatus", CallStatus::read)?,
+            status: asked_at(form)?,
             answered_by: form.optional("AnsweredBy", |t| word(t).then(|| t.to_owned()))?,
         })
     }
 }
 
+/// Where the leg stands that asks a question; a word that is new here says nothing ([`CallStatus::Queued`]).
+pub fn asked_at(form: &Form) -> Result<CallStatus, InvalidForm> {
+    form.required("CallStatus", |t| (!t.is_empty() && word(t)).then(|| CallStatus::read(t).unwrap_or_default()))
+}
+
+/// Any text; one that is too long to be anybody's address is nobody's.
 fn party(text: &str) -> Option<Party> {
-    (text.len() <= 1024).then(|| Party::read(text))
+    Some(if text.len() <= 1024 { Party::read(text) } else { Party::Unknown })
 }
 
 fn word(text: &str) -> bool {

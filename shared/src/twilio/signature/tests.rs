@@ -151,6 +151,9 @@ fn the_official_helpers_acceptance_checks() {
     assert!(!accepts(s6, url, &params));
     // An apostrophe that the sender escaped, and one that it did not.
     assert!(accepts(vector("S19").2, vector("S18").0, &a1));
+    // One that was signed raw and that a runtime's parser has escaped since.
+    assert!(accepts(vector("S18").2, vector("S19").0, &a1));
+    assert!(!accepts(vector("S18").2, "https://voice.example.com/cb?name=O%22Brien", &a1));
 }
 
 #[test]

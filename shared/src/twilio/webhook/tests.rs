@@ -31,6 +31,14 @@ fn odd_forms_are_refused() {
         ("a=%4", InvalidForm::Encoding),
         ("a=%zz", InvalidForm::Encoding),
         ("a=%ff", InvalidForm::Encoding),
+        ("%3Fcall%3Dcall_1=&a=1", InvalidForm::Name),
+        ("%2Fafter-stream%3Fepoch=1", InvalidForm::Name),
+        ("%26try=1", InvalidForm::Name),
+        ("a%23b=1", InvalidForm::Name),
+        ("a%25=1", InvalidForm::Name),
+        ("a%0A=1", InvalidForm::Name),
+        ("a+b=1", InvalidForm::Name),
+        ("-apiFrom=1", InvalidForm::Name),
     ] {
         assert_eq!(Form::parse(body.as_bytes()), Err(why), "{body}");
     }
@@ -38,6 +46,31 @@ fn odd_forms_are_refused() {
     let many = (0..=MAX_FIELDS).map(|n| format!("f{n}=")).collect::<Vec<_>>().join("&");
     assert_eq!(Form::parse(many.as_bytes()), Err(InvalidForm::TooLarge));
     assert_eq!(form("a=one+%2B+two%20"), Form(vec![("a".into(), "one + two ".into())]));
+}
+
+#[test]
+fn names_that_twilio_uses_are_taken() {
+    for name in ["SipHeader_X-Order-7", "SpeechResult", "_", "1", "parameters[name]", "Zahl.ß"] {
+        let body = form_urlencoded_name(name);
+        assert_eq!(form(&body).get(name), Some("1"), "{name}");
+    }
+}
+
+fn form_urlencoded_name(name: &str) -> String {
+    let name: String = name.bytes().map(|b| format!("%{b:02X}")).collect();
+    format!("{name}=1")
+}
+
+#[test]
+fn a_word_that_is_new_here_does_not_leave_the_caller_without_an_answer() {
+    let read = |from: &str, to: &str| VoiceRequest::read(&form(&INBOUND.replace(from, to)));
+    let direction = |word: &str| read("Direction=inbound", &format!("Direction={word}")).unwrap().direction;
+    assert_eq!(direction("inbound-from-the-moon"), TwilioDirection::Inbound);
+    assert_eq!(direction("outbound-from-the-moon"), TwilioDirection::OutboundDial);
+    assert_eq!(read("CallStatus=ringing", "CallStatus=dancing").unwrap().status, CallStatus::Queued);
+    let long = format!("From=%2B{}", "1".repeat(2_000));
+    assert_eq!(read("From=%2B14155550100", &long).unwrap().from, Party::Unknown);
+    assert!(read("&From=%2B14155550100", "").is_err());
 }
 
 #[test]
