@@ -94,6 +94,7 @@ pub(crate) struct RoomLink {
     state: State,
     failures: u32,
     has_begun: bool,
+    was_dismissed: bool,
     spool: Spool,
     orders: VecDeque<(u64, Option<Option<String>>)>,
     answers: VecDeque<(u64, Option<String>)>,
@@ -104,7 +105,8 @@ impl RoomLink {
         let spool = Spool::new(address.epoch, MAX_BYTES);
         let state = State::Pausing { until: Instant::now() };
         let (orders, answers) = (VecDeque::new(), VecDeque::new());
-        Self { address, dialler, timing, metrics, state, failures: 0, has_begun: false, spool, orders, answers }
+        let (failures, has_begun, was_dismissed) = (0, false, false);
+        Self { address, dialler, timing, metrics, state, failures, has_begun, was_dismissed, spool, orders, answers }
     }
 
     /// Takes a fact in.
@@ -158,7 +160,11 @@ impl RoomLink {
                     let Poll::Ready(dialled) = dialling.as_mut().poll(cx) else { return Poll::Pending };
                     match dialled {
                         Ok(socket) => self.opened(socket, now),
-                        Err(DialError::Status(401 | 403 | 409 | 410)) => return self.refused("refused the socket"),
+                        Err(DialError::Status(401 | 403 | 409 | 410)) => {
+                            // Not even the token is taken: nothing more can be handed in.
+                            self.was_dismissed = true;
+                            return Poll::Ready(self.refused("refused the socket", now));
+                        }
                         Err(error) => self.lost(now, &error),
                     }
                 }
@@ -172,7 +178,7 @@ impl RoomLink {
                     }
                     Poll::Ready(Ok(Arrived::Binary(_))) => open.leg.malformed(),
                     Poll::Ready(Err(Gone::Closed(Some(CLOSE_REFUSED | CLOSE_SUPERSEDED)))) => {
-                        return self.refused("closed the socket for good");
+                        return Poll::Ready(self.refused("closed the socket for good", now));
                     }
                     Poll::Ready(Err(gone)) => self.lost(now, &gone.word()),
                 },
@@ -212,10 +218,7 @@ impl RoomLink {
             RoomMessage::Begin { protocol: _, plan, epoch, resume_token, acked_line } => {
                 if epoch != self.address.epoch {
                     open.leg.malformed();
-                    return match self.refused("began another epoch") {
-                        Poll::Ready(event) => Some(event),
-                        Poll::Pending => None,
-                    };
+                    return Some(self.refused("began another epoch", now));
                 }
                 self.address.ticket = Secret::new(resume_token);
                 open.begun = true;
@@ -236,10 +239,7 @@ impl RoomLink {
             RoomMessage::Order { id, order } => self.ordered(id, order),
             RoomMessage::Refused { code } => {
                 tracing::warn!(code = code.get(..32).unwrap_or(&code), "the room refuses this node");
-                match self.refused("said so") {
-                    Poll::Ready(event) => Some(event),
-                    Poll::Pending => None,
-                }
+                Some(self.refused("said so", now))
             }
             RoomMessage::Unknown => None,
         }
@@ -267,10 +267,19 @@ impl RoomLink {
         self.metrics.facts_unacknowledged.dec_by(i64::try_from(facts).unwrap_or(0));
     }
 
-    fn refused(&mut self, how: &'static str) -> Poll<RoomEvent> {
+    /// The call is somebody else's now. What was said on this node is still part of its history: a former owner may come
+    /// back once, with its resume token, to hand in what the room has not stored.
+    fn refused(&mut self, how: &'static str, now: Instant) -> RoomEvent {
         tracing::warn!(how, stream_sid = %self.address.stream_sid, "the room does not want this node");
-        self.give_up();
-        Poll::Ready(RoomEvent::Refused)
+        if self.has_begun && self.spool.waiting() > 0 && !std::mem::replace(&mut self.was_dismissed, true) {
+            self.state = State::Pausing { until: now + jittered(PAUSE_FIRST) };
+        } else if self.has_begun {
+            self.give_up();
+        } else {
+            // It never was this node's call: there is nothing to tell about it.
+            self.forget();
+        }
+        RoomEvent::Refused
     }
 
     fn lost(&mut self, now: Instant, why: &dyn std::fmt::Display) {
@@ -359,13 +368,16 @@ impl RoomLink {
     /// No further socket; what was not stored is lost, and counted.
     fn give_up(&mut self) {
         let left = self.spool.waiting();
-        let last = self.spool.last_line();
         if left > 0 {
             tracing::error!(facts = left, stream_sid = %self.address.stream_sid, "facts given up");
             self.metrics.facts_lost.inc_by(left as u64);
-            let dropped = self.spool.acknowledge(last);
-            self.stored(dropped);
         }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        let forgotten = self.spool.acknowledge(self.spool.last_line());
+        self.stored(forgotten);
         self.state = State::Over;
     }
 }

@@ -178,19 +178,51 @@ async fn a_refused_node_leaves_the_call_without_a_verdict() {
         drop(phone);
         node.metric_reaches("trunkline_calls_ended_total{reason=\"stream_lost\",result=\"failed\"}", 1.0).await;
         assert!(!edge.has_room(), "{way}: it must not come back");
+        let unfinished = ["trunkline_facts_lost_total", "trunkline_facts_unacknowledged"];
+        for name in unfinished {
+            assert_eq!(node.metric(name).await, 0.0, "{way}: {name}");
+        }
     }
 }
 
 #[tokio::test]
-async fn a_superseded_node_stops_talking() {
+async fn a_superseded_node_stops_talking_and_hands_in_what_was_said() {
     let mut edge = Edge::start().await;
     let node = TestNode::start(edge.config(&[]));
     let mut phone = Phone::call(node.address, edge.ticket(&edge.claims())).await;
     let mut room = edge.room().await;
     room.begin("echo", 0).await;
     phone.listen(1).await;
+    room.facts_until("provider_ready").await;
+    room.ack(1).await;
     room.close(4409).await;
-    assert!(phone.closed().await.is_some());
+    assert_eq!(phone.closed().await, Some(1000));
+    drop(phone);
+    let mut room = edge.room().await;
+    assert_eq!(room.bearer, RESUME);
+    room.begin("echo", 1).await;
+    let facts = room.facts_until("ended").await;
+    assert_eq!(facts[0], (2, json!({"kind": "provider_ready", "provider": "echo"})));
+    room.ack(facts.last().expect("facts").0).await;
+    assert_eq!(room.hear().await, None);
+    assert_eq!(node.metric("trunkline_facts_lost_total").await, 0.0);
+}
+
+#[tokio::test]
+async fn a_superseded_node_comes_back_once_at_most() {
+    let mut edge = Edge::start().await;
+    let node = TestNode::start(edge.config(&[]));
+    let mut phone = Phone::call(node.address, edge.ticket(&edge.claims())).await;
+    let mut room = edge.room().await;
+    room.begin("echo", 0).await;
+    phone.listen(1).await;
+    room.say(json!({"type": "refused", "code": "superseded"})).await;
+    room.close(4409).await;
+    let mut again = edge.room().await;
+    again.hear().await.expect("hello");
+    again.say(json!({"type": "refused", "code": "superseded"})).await;
+    again.close(4403).await;
+    node.metric_reaches("trunkline_facts_lost_total", 1.0).await;
     assert!(!edge.has_room());
 }
 
