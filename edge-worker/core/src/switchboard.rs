@@ -48,12 +48,11 @@ pub enum SwitchboardRequest {
     Mirror(Box<Mirror>),
     /// Which nodes are there? Answered [`SwitchboardResponse::Nodes`].
     Nodes,
-    /// Hash a new password. Answered [`SwitchboardResponse::Hashed`], or [`SwitchboardResponse::TooMany`].
+    /// Hash a new password, for whoever has proved that they may set one: nothing is counted. Answered
+    /// [`SwitchboardResponse::Hashed`].
     HashPassword {
         /// The password.
         password: Password,
-        /// What the attempt counts for.
-        buckets: Vec<String>,
     },
     /// Is this the password of that hash? Answered [`SwitchboardResponse::Checked`], or [`SwitchboardResponse::TooMany`].
     CheckPassword {
@@ -61,7 +60,7 @@ pub enum SwitchboardRequest {
         password: Password,
         /// The stored hash; none: there is no such account (the same time is spent).
         hash: Option<String>,
-        /// What the attempt counts for.
+        /// What the attempt counts for, beside [`vault::DEPLOYMENT`].
         buckets: Vec<String>,
     },
 }

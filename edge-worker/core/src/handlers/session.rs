@@ -10,6 +10,7 @@ use crate::switchboard::{Password, SwitchboardRequest, SwitchboardResponse};
 use shared::api::{SessionView, SetUp, SignIn};
 use shared::secret::constant_time_eq;
 use shared::time::UnixMillis;
+use std::net::IpAddr;
 
 const ANY_USER: &str = "SELECT id FROM users LIMIT 1";
 const FIRST_USER: &str = "INSERT INTO users (id, email, password, created_at) SELECT ?1, ?2, ?3, ?4 \
@@ -39,10 +40,10 @@ pub(super) async fn set_up<P: Ports>(config: &Config, ports: &P, now: UnixMillis
     let Some(token) = &config.setup_token else {
         return Err(Refusal::new(403, "setup_disabled", "set the secret SETUP_TOKEN to make the first administrator"));
     };
-    let buckets = vec!["setup".to_owned(), address_bucket(request)];
     if !constant_time_eq(token.bytes(), body.token.as_bytes()) {
         // A wrong guess costs as much as a wrong password, and counts.
         let password = Password(String::new());
+        let buckets = vec!["setup".to_owned(), format!("network:{}", network(request))];
         let check = SwitchboardRequest::CheckPassword { password, hash: None, buckets };
         if let SwitchboardResponse::TooMany { retry_after_s } = ports.switchboard(check).await? {
             return Err(Refusal::too_many(retry_after_s));
@@ -62,7 +63,7 @@ pub(super) async fn set_up<P: Ports>(config: &Config, ports: &P, now: UnixMillis
     if !(12..=128).contains(&body.password.chars().count()) {
         return Err(Refusal::field("password", "the password must have 12 to 128 characters"));
     }
-    let hash = SwitchboardRequest::HashPassword { password: Password(body.password), buckets };
+    let hash = SwitchboardRequest::HashPassword { password: Password(body.password) };
     let hashed = ports.switchboard(hash).await?;
     let SwitchboardResponse::Hashed(password) = &hashed else { return Err(not_checked(&hashed)) };
     let user = format!("user_{}", auth::random_hex::<8>(ports));
@@ -83,7 +84,9 @@ pub(super) async fn sign_in<P: Ports>(config: &Config, ports: &P, now: UnixMilli
     let rows = ports.run(vec![Statement { sql: FIND_USER, values: vec![email.as_str().into()] }]).await?;
     let row = rows.into_iter().flatten().next();
     let hash = row.as_ref().and_then(|r| r.text("password")).map(str::to_owned);
-    let buckets = vec![format!("account:{}", auth::digest(&email)), address_bucket(request)];
+    // By account *and* network: who guesses elsewhere does not lock out the account's owner.
+    let network = network(request);
+    let buckets = vec![format!("account:{}@{network}", auth::digest(&email)), format!("network:{network}")];
     let check = SwitchboardRequest::CheckPassword { password: Password(body.password), hash, buckets };
     let checked = ports.switchboard(check).await?;
     let SwitchboardResponse::Checked(right) = checked else { return Err(not_checked(&checked)) };
@@ -148,8 +151,18 @@ fn already_done() -> Refusal {
     Refusal::new(409, "already_set_up", "the first administrator exists already")
 }
 
-fn address_bucket(request: &Request) -> String {
-    format!("ip:{}", request.ip.as_deref().unwrap_or("unknown"))
+/// Where a request comes from, as far as one person can choose it: an IPv4 address, or the /64 of an IPv6 address.
+fn network(request: &Request) -> String {
+    let Some(address) = request.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()) else {
+        return "unknown".to_owned();
+    };
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
 }
 
 /// An address with one `@` and something on both sides; what else it must be, only its mail server knows.

@@ -87,7 +87,15 @@ impl Switchboard {
             }
         }
         let told_alive = nodes.alive(now);
-        Ok(Self { nodes, board, mirror, mirrored_at: None, attempts: Attempts::default(), told_alive, active: false })
+        Ok(Self {
+            nodes,
+            board,
+            mirror,
+            mirrored_at: None,
+            attempts: Attempts::load(sql, now)?,
+            told_alive,
+            active: false,
+        })
     }
 
     /// Takes one event. A [`SqlFault`] means: answer as unavailable, drop the machine, load anew at the next event.
@@ -192,17 +200,17 @@ impl Switchboard {
                 SwitchboardResponse::Done
             }
             SwitchboardRequest::Nodes => SwitchboardResponse::Nodes(self.nodes.views(now)),
-            SwitchboardRequest::HashPassword { password, buckets } => match self.attempts.count(&buckets, now) {
-                Err(retry_after_s) => SwitchboardResponse::TooMany { retry_after_s },
-                Ok(()) => match vault::hash(&password.0, &salt) {
-                    Some(hash) => SwitchboardResponse::Hashed(hash),
-                    None => return Err(SqlFault),
-                },
+            SwitchboardRequest::HashPassword { password } => match vault::hash(&password.0, &salt) {
+                Some(hash) => SwitchboardResponse::Hashed(hash),
+                None => return Err(SqlFault),
             },
-            SwitchboardRequest::CheckPassword { password, hash, buckets } => match self.attempts.count(&buckets, now) {
-                Err(retry_after_s) => SwitchboardResponse::TooMany { retry_after_s },
-                Ok(()) => SwitchboardResponse::Checked(vault::matches(&password.0, hash.as_deref())),
-            },
+            SwitchboardRequest::CheckPassword { password, hash, mut buckets } => {
+                buckets.push(vault::DEPLOYMENT.to_owned());
+                match self.attempts.count(sql, &buckets, now)? {
+                    Err(retry_after_s) => SwitchboardResponse::TooMany { retry_after_s },
+                    Ok(()) => SwitchboardResponse::Checked(vault::matches(&password.0, hash.as_deref())),
+                }
+            }
         })
     }
 

@@ -227,7 +227,7 @@ fn the_mirror_is_fetched_when_it_is_old_and_not_by_the_vault() {
 
     let mut vault = Bench::new();
     let password = Password("correct horse battery".into());
-    let output = vault.ask(SwitchboardRequest::HashPassword { password, buckets: Vec::new() });
+    let output = vault.ask(SwitchboardRequest::HashPassword { password });
     assert_eq!((output.effects, output.alarm), (Vec::new(), None));
     assert!(matches!(output.answer, SwitchboardResponse::Hashed(_)));
 }

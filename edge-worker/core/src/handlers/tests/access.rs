@@ -185,17 +185,62 @@ fn signing_in_tells_nobody_which_accounts_exist() {
     assert_eq!((wrong.status, &wrong.body), (unknown.status, &unknown.body));
     assert_eq!(refusal(&wrong), (401, "wrong_credentials".into()));
     assert_eq!(attempt(" ADA@example.com ", "correct horse battery", "192.0.2.1").status, 200);
-    // Ten a minute for an account, whatever the address; ten a minute for an address, whatever the account.
-    let mut refused = 0;
-    for n in 0..20 {
-        refused += u32::from(attempt("ada@example.com", "guess after guess", &format!("192.0.2.{n}")).status == 429);
+}
+
+/// A sign-in from this address.
+fn sign_in(deployment: &Deployment, email: &str, password: &str, ip: &str) -> u16 {
+    let mut request = post("/api/session", &json!({"email": email, "password": password}));
+    request.ip = Some(ip.into());
+    deployment.send(request).status
+}
+
+#[test]
+fn guessing_is_counted_even_by_an_object_that_forgets_and_locks_out_nobody_else() {
+    let deployment = Deployment::new();
+    deployment.set_up();
+    deployment.world.set_faults(Faults { evictions: true, ..Faults::default() });
+    let mut statuses = Vec::new();
+    for _ in 0..14 {
+        statuses.push(sign_in(&deployment, "ada@example.com", "guess after guess", "192.0.2.1"));
+        deployment.advance(400);
     }
-    assert_eq!(refused, 12);
-    let limited = attempt("ada@example.com", "correct horse battery", "198.51.100.1");
+    assert_eq!(statuses, [[401; 10].as_slice(), &[429; 4]].concat());
+    let mut right = post("/api/session", &json!({"email": "ada@example.com", "password": "correct horse battery"}));
+    right.ip = Some("192.0.2.1".into());
+    let limited = deployment.send(right);
     assert_eq!(limited.status, 429);
     assert!(limited.header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
+    assert_eq!(sign_in(&deployment, "ada@example.com", "correct horse battery", "198.51.100.1"), 200);
     deployment.advance(60_000);
-    assert_eq!(attempt("ada@example.com", "correct horse battery", "198.51.100.1").status, 200);
+    assert_eq!(sign_in(&deployment, "ada@example.com", "correct horse battery", "192.0.2.1"), 200);
+}
+
+#[test]
+fn a_crowd_of_addresses_does_not_keep_the_vault_busy() {
+    let deployment = Deployment::new();
+    deployment.set_up();
+    let tried = |n: u32, ip: String| sign_in(&deployment, &format!("eve{n}@example.com"), "guess after guess", &ip);
+    let crowd: Vec<u16> = (0..120).map(|n| tried(n, format!("2001:db8:0:{n:x}::1"))).collect();
+    assert_eq!(crowd.iter().filter(|status| **status != 429).count(), 5, "the rest is refused before it is hashed");
+    // One household's 2^64 addresses are one.
+    let mut hashed = 0;
+    for n in 0..40 {
+        deployment.advance(400);
+        hashed += u32::from(tried(n, format!("2001:db8:1:1:{n:x}::1")) != 429);
+    }
+    assert!((20..=26).contains(&hashed), "{hashed} in sixteen seconds");
+}
+
+#[test]
+fn wrong_set_up_tokens_do_not_stop_the_right_one() {
+    let deployment = Deployment::new();
+    let body = json!({"token": "wrong-token-of-length", "email": "a@b.example", "password": "correct horse battery"});
+    let mut limited = false;
+    for _ in 0..15 {
+        limited |= deployment.send(post("/api/setup", &body)).status == 429;
+    }
+    assert!(limited);
+    deployment.set_up();
 }
 
 #[test]
