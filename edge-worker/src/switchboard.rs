@@ -148,8 +148,8 @@ async fn event(office: &Rc<Office>, input: SwitchboardInput) -> Option<Switchboa
     if office.alarm.set(&office.state, alarm).await.is_err() {
         office.note("the Switchboard's alarm could not be set");
     }
-    if load {
-        office.state.wait_until(load_mirror(Rc::clone(office)));
+    if let Some(held) = load {
+        office.state.wait_until(load_mirror(Rc::clone(office), held));
     }
     Some(output.answer)
 }
@@ -169,11 +169,11 @@ fn step(office: &Rc<Office>, now: UnixMillis, input: SwitchboardInput) -> Option
 
 /// Reads the configuration beside the object's events, and hands over reports that their rooms could not take. When D1 is away the machine's own alarm asks again. (Boxed: it
 /// leads to more of its kind.)
-fn load_mirror(office: Rc<Office>) -> Pin<Box<dyn Future<Output = ()>>> {
+fn load_mirror(office: Rc<Office>, held: u64) -> Pin<Box<dyn Future<Output = ()>>> {
     Box::pin(async move {
         match mirror::load(&office.world).await {
             Ok(mirror) => {
-                ask(&office, SwitchboardRequest::Mirror(Box::new(mirror))).await;
+                ask(&office, SwitchboardRequest::Fetched { mirror: Box::new(mirror), held }).await;
             }
             Err(_) => office.note("the configuration could not be read from D1"),
         }
@@ -192,14 +192,14 @@ impl Office {
         machine.handle(&sql, now, input)
     }
 
-    /// Sends at once; says whether the mirror is to be loaded.
-    fn perform(&self, effects: Vec<SwitchboardEffect>) -> bool {
-        let mut load = false;
+    /// Sends at once; says whether the mirror is to be loaded, and which version is held.
+    fn perform(&self, effects: Vec<SwitchboardEffect>) -> Option<u64> {
+        let mut load = None;
         for effect in effects {
             match effect {
                 SwitchboardEffect::Send { socket, text } => sockets::send(&self.state, &socket, &text),
                 SwitchboardEffect::Broadcast { text } => sockets::broadcast(&self.state, &text),
-                SwitchboardEffect::LoadMirror => load = true,
+                SwitchboardEffect::LoadMirror { held } => load = Some(held),
             }
         }
         load

@@ -46,6 +46,14 @@ pub enum SwitchboardRequest {
     },
     /// The whole configuration as D1 has it. Answered [`SwitchboardResponse::Done`].
     Mirror(Box<Mirror>),
+    /// The same, as the Switchboard itself has fetched it. Answered [`SwitchboardResponse::Done`].
+    Fetched {
+        /// What D1 has.
+        mirror: Box<Mirror>,
+        /// The version that the Switchboard held when it began to ask. When D1 then has a lower one, D1 was restored from a
+        /// backup, and its word counts.
+        held: u64,
+    },
     /// Which nodes are there? Answered [`SwitchboardResponse::Nodes`].
     Nodes,
     /// Hash a new password, for whoever has proved that they may set one: nothing is counted. Answered
@@ -75,6 +83,7 @@ impl SwitchboardRequest {
             | Self::Report { .. }
             | Self::Resolve { .. }
             | Self::Mirror(_)
+            | Self::Fetched { .. }
             | Self::Nodes => MAIN_OBJECT,
             Self::HashPassword { .. } | Self::CheckPassword { .. } => VAULT_OBJECT,
         }
@@ -125,7 +134,8 @@ pub struct SignedHeartbeat {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mirror {
-    /// Raised with every change in D1; the highest wins.
+    /// Raised with every change in D1, at least to the time of the change in milliseconds, so that no version comes twice
+    /// even after D1 was restored; the highest wins.
     pub version: u64,
     /// Every agent but the built-in one.
     pub agents: Vec<Agent>,
@@ -201,9 +211,12 @@ pub enum SwitchboardEffect {
         /// The text.
         text: String,
     },
-    /// Read the configuration from D1 with [`crate::mirror::load`] and hand it in as [`SwitchboardRequest::Mirror`]; then
+    /// Read the configuration from D1 with [`crate::mirror::load`] and hand it in as [`SwitchboardRequest::Fetched`]; then
     /// hand over parked reports with [`crate::parking::drain`].
-    LoadMirror,
+    LoadMirror {
+        /// The version that is held now.
+        held: u64,
+    },
 }
 
 /// The result of one event.

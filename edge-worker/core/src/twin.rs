@@ -86,7 +86,7 @@ struct SwitchboardObject {
 #[derive(Debug)]
 enum Pending {
     Work(CallId, Box<Work>),
-    LoadMirror,
+    LoadMirror(u64),
 }
 
 #[derive(Debug)]
@@ -189,8 +189,11 @@ impl World {
                     let done = work::perform(&self.config, self, *work).await;
                     self.tell_room(&call, done);
                 }
-                Some(Pending::LoadMirror) => {
-                    mirror::push(self).await;
+                Some(Pending::LoadMirror(held)) => {
+                    if let Ok(mirror) = mirror::load(self).await {
+                        let fetched = SwitchboardRequest::Fetched { mirror: Box::new(mirror), held };
+                        let _ = self.switchboard(fetched).await;
+                    }
                     parking::drain(self).await;
                 }
             }
@@ -301,7 +304,7 @@ impl World {
                         inner.sockets.entry(socket.clone()).or_default().received.push(text.clone());
                     }
                 }
-                SwitchboardEffect::LoadMirror => inner.pending.push_back(Pending::LoadMirror),
+                SwitchboardEffect::LoadMirror { held } => inner.pending.push_back(Pending::LoadMirror(held)),
             }
         }
         Some(answer)

@@ -10,6 +10,7 @@ use crate::switchboard::{LINE_TEST, built_in, line_test};
 use shared::agent::Agent;
 use shared::api::{AgentList, DefaultAgent};
 use shared::ids::AgentId;
+use shared::time::UnixMillis;
 
 const READ: &str = "SELECT agent, version FROM agents WHERE id = ?1";
 const PUT: &str = "INSERT INTO agents (id, version, agent) SELECT ?1, 1, ?2 \
@@ -19,8 +20,9 @@ const DELETE: &str = "DELETE FROM agents WHERE id = ?1 AND NOT EXISTS (SELECT 1 
     AND NOT EXISTS (SELECT 1 FROM configuration WHERE default_agent = ?1) RETURNING id";
 const SET_DEFAULT: &str = "UPDATE configuration SET default_agent = ?1 WHERE id = 1 \
     AND (?1 = ?2 OR EXISTS (SELECT 1 FROM agents WHERE id = ?1)) RETURNING id";
-/// Part of every batch that changes the configuration: mirrors go by it.
-pub(super) const RAISE_VERSION: &str = "UPDATE configuration SET version = version + 1 WHERE id = 1";
+/// Part of every batch that changes the configuration: mirrors go by it. By the clock, so that after a restoration of the
+/// database no version comes again with other contents.
+pub(super) const RAISE_VERSION: &str = "UPDATE configuration SET version = MAX(version + 1, ?1) WHERE id = 1";
 
 /// `GET /api/agents`.
 pub(super) async fn list<P: Ports>(ports: &P) -> Outcome {
@@ -46,7 +48,7 @@ pub(super) async fn show<P: Ports>(ports: &P, id: &str) -> Outcome {
 }
 
 /// `PUT /api/agents/{id}`.
-pub(super) async fn put<P: Ports>(ports: &P, request: &Request, id: &str) -> Outcome {
+pub(super) async fn put<P: Ports>(ports: &P, now: UnixMillis, request: &Request, id: &str) -> Outcome {
     let id = read_id(id)?;
     if built_in(&id).is_some() || id.as_str() == "default" {
         return Err(Refusal::new(409, "reserved", "this agent's name is reserved"));
@@ -58,7 +60,7 @@ pub(super) async fn put<P: Ports>(ports: &P, request: &Request, id: &str) -> Out
     agent.validate().map_err(|invalid| Refusal::field(invalid.field, invalid.to_string()))?;
     let text = serde_json::to_string(&agent).map_err(|_| Refusal::unavailable())?;
     let put = Statement { sql: PUT, values: vec![id.as_str().into(), text.into(), mirror::LIMIT.into()] };
-    let rows = ports.run(vec![put, raise()]).await?;
+    let rows = ports.run(vec![put, raise(now)]).await?;
     let version = rows.first().and_then(|rows| rows.first()).and_then(|row| row.integer("version"));
     let Some(version) = version else {
         return Err(Refusal::new(409, "too_many_agents", "there are too many agents; delete one first"));
@@ -69,14 +71,14 @@ pub(super) async fn put<P: Ports>(ports: &P, request: &Request, id: &str) -> Out
 }
 
 /// `DELETE /api/agents/{id}`.
-pub(super) async fn delete<P: Ports>(ports: &P, id: &str) -> Outcome {
+pub(super) async fn delete<P: Ports>(ports: &P, now: UnixMillis, id: &str) -> Outcome {
     let id = read_id(id)?;
     if built_in(&id).is_some() {
         return Err(Refusal::new(409, "reserved", "the built-in agent cannot be deleted"));
     }
     let values = vec![id.as_str().into()];
     let read = Statement { sql: READ, values: values.clone() };
-    let rows = ports.run(vec![read, Statement { sql: DELETE, values }, raise()]).await?;
+    let rows = ports.run(vec![read, Statement { sql: DELETE, values }, raise(now)]).await?;
     let found = |n: usize| rows.get(n).is_some_and(|rows| !rows.is_empty());
     match (found(0), found(1)) {
         (false, _) => Err(Refusal::not_found("agent")),
@@ -91,10 +93,10 @@ pub(super) async fn delete<P: Ports>(ports: &P, id: &str) -> Outcome {
 }
 
 /// `PUT /api/agents/default`.
-pub(super) async fn set_default<P: Ports>(ports: &P, request: &Request) -> Outcome {
+pub(super) async fn set_default<P: Ports>(ports: &P, now: UnixMillis, request: &Request) -> Outcome {
     let DefaultAgent { agent } = read_json(&request.body)?;
     let set = Statement { sql: SET_DEFAULT, values: vec![agent.as_str().into(), LINE_TEST.into()] };
-    let rows = ports.run(vec![set, raise()]).await?;
+    let rows = ports.run(vec![set, raise(now)]).await?;
     if rows.first().is_none_or(Vec::is_empty) {
         return Err(unknown_agent());
     }
@@ -102,8 +104,8 @@ pub(super) async fn set_default<P: Ports>(ports: &P, request: &Request) -> Outco
     Ok(Reply::Respond(Response::json(200, &DefaultAgent { agent })))
 }
 
-pub(super) fn raise() -> Statement {
-    Statement { sql: RAISE_VERSION, values: Vec::new() }
+pub(super) fn raise(now: UnixMillis) -> Statement {
+    Statement { sql: RAISE_VERSION, values: vec![now.0.into()] }
 }
 
 /// Brings the change to the Switchboard; a lost one is fetched by the Switchboard itself within a minute.

@@ -9,6 +9,7 @@ use crate::ports::{Ports, Statement};
 use crate::switchboard::LINE_TEST;
 use shared::api::{NumberList, NumberView, PointNumber};
 use shared::ids::PhoneNumber;
+use shared::time::UnixMillis;
 
 const POINT: &str = "INSERT INTO numbers (number, agent) SELECT ?1, ?2 \
     WHERE ?2 = ?3 OR EXISTS (SELECT 1 FROM agents WHERE id = ?2) \
@@ -27,11 +28,11 @@ pub(super) async fn list<P: Ports>(ports: &P) -> Outcome {
 }
 
 /// `PUT /api/numbers/{number}`.
-pub(super) async fn point<P: Ports>(ports: &P, request: &Request, number: &str) -> Outcome {
+pub(super) async fn point<P: Ports>(ports: &P, now: UnixMillis, request: &Request, number: &str) -> Outcome {
     let number = read_number(number)?;
     let PointNumber { agent } = read_json(&request.body)?;
     let values = vec![number.as_str().into(), agent.as_str().into(), LINE_TEST.into()];
-    let rows = ports.run(vec![Statement { sql: POINT, values }, raise()]).await?;
+    let rows = ports.run(vec![Statement { sql: POINT, values }, raise(now)]).await?;
     if rows.first().is_none_or(Vec::is_empty) {
         return Err(unknown_agent());
     }
@@ -40,10 +41,10 @@ pub(super) async fn point<P: Ports>(ports: &P, request: &Request, number: &str) 
 }
 
 /// `DELETE /api/numbers/{number}`.
-pub(super) async fn release<P: Ports>(ports: &P, number: &str) -> Outcome {
+pub(super) async fn release<P: Ports>(ports: &P, now: UnixMillis, number: &str) -> Outcome {
     let number = read_number(number)?;
     let release = Statement { sql: RELEASE, values: vec![number.as_str().into()] };
-    let rows = ports.run(vec![release, raise()]).await?;
+    let rows = ports.run(vec![release, raise(now)]).await?;
     if rows.first().is_none_or(Vec::is_empty) {
         return Err(Refusal::not_found("number"));
     }

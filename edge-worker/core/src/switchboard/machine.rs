@@ -141,7 +141,7 @@ impl Switchboard {
         if self.mirrored_at.is_none_or(|at| now.since(at) >= MIRROR_EVERY_MS) {
             // Counted as fresh already, so that one loss costs one period and not a storm.
             self.mirrored_at = Some(now);
-            effects.push(SwitchboardEffect::LoadMirror);
+            effects.push(SwitchboardEffect::LoadMirror { held: self.mirror.version });
         }
         let pace = if self.told_alive.is_empty() { MIRROR_EVERY_MS } else { LOOK_EVERY_MS };
         // On a grid, so that the alarm is not moved with every event.
@@ -194,8 +194,16 @@ impl Switchboard {
             SwitchboardRequest::Mirror(mirror) => {
                 self.mirrored_at = Some(now);
                 if mirror.version > self.mirror.version {
-                    store_mirror(sql, &mirror)?;
-                    self.mirror = *mirror;
+                    self.replace_mirror(sql, *mirror)?;
+                }
+                SwitchboardResponse::Done
+            }
+            SwitchboardRequest::Fetched { mirror, held } => {
+                self.mirrored_at = Some(now);
+                // Lower than what was held before D1 was asked, and nothing has come since: not late, but restored.
+                let restored = mirror.version < held && held == self.mirror.version;
+                if mirror.version > self.mirror.version || restored {
+                    self.replace_mirror(sql, *mirror)?;
                 }
                 SwitchboardResponse::Done
             }
@@ -212,6 +220,12 @@ impl Switchboard {
                 }
             }
         })
+    }
+
+    fn replace_mirror(&mut self, sql: &impl Sql, mirror: Mirror) -> Result<(), SqlFault> {
+        store_mirror(sql, &mirror)?;
+        self.mirror = mirror;
+        Ok(())
     }
 
     fn look_up(&mut self, lookup: &Lookup, now: UnixMillis) -> SwitchboardResponse {

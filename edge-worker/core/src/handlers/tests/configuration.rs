@@ -72,6 +72,36 @@ fn numbers_point_to_agents() {
 }
 
 #[test]
+fn after_a_restoration_of_the_database_its_word_counts_again() {
+    let deployment = Deployment::with_node();
+    let browser = deployment.set_up();
+    let answers = |n: u32| {
+        assert!(ring(&deployment, n).contains("<Connect"));
+        let shown = read(&deployment.send(browser.on(get(&format!("/api/calls/{}", call_sid(n))))));
+        shown["call"]["agent"].as_str().unwrap().to_owned()
+    };
+    let wait = |periods: u32| {
+        for _ in 0..periods {
+            deployment.advance(5_000);
+            deployment.beat("m1", 0, false);
+        }
+    };
+    deployment.send(browser.on(put("/api/agents/desk", &agent_body("desk"))));
+    deployment.send(browser.on(put("/api/agents/default", &json!({"agent": "desk"}))));
+    assert_eq!(answers(1), "desk");
+    deployment.world.query("UPDATE configuration SET version = 2, default_agent = NULL");
+    wait(13);
+    assert_eq!(answers(2), "line-test", "what was restored");
+    // A change made right after another restoration is not taken for an old one.
+    deployment.send(browser.on(put("/api/agents/default", &json!({"agent": "desk"}))));
+    deployment.world.query("UPDATE configuration SET version = 2, default_agent = NULL");
+    deployment.advance(1);
+    deployment.send(browser.on(put("/api/agents/night", &agent_body("night"))));
+    deployment.send(browser.on(put("/api/agents/default", &json!({"agent": "night"}))));
+    assert_eq!(answers(3), "night");
+}
+
+#[test]
 fn a_change_reaches_the_next_call_even_when_its_push_was_lost() {
     let deployment = Deployment::with_node();
     let browser = deployment.set_up();
