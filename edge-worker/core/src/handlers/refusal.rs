@@ -2,8 +2,11 @@
 
 use crate::http::Response;
 use crate::ports::{DatabaseFault, Unavailable};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use shared::api::{ErrorBody, ErrorDetail};
+use std::collections::BTreeSet;
+use std::fmt;
 
 /// An answer that says no.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,21 +83,103 @@ impl From<DatabaseFault> for Refusal {
     }
 }
 
-/// Reads a JSON body; the refusal names the field at fault.
+/// Longest message or field's name of a refusal that quotes what was sent, characters.
+const LONGEST_QUOTE: usize = 200;
+
+/// Reads a JSON body, which must be an object without a key that stands twice (readers differ in which one counts). The
+/// refusal names the field at fault.
 pub(super) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    match parse::<Whole>(body)? {
+        Whole::Object => parse(body),
+        Whole::Other => Err(Refusal::new(400, "invalid_field", "the body must be a JSON object")),
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.inner();
         if inner.is_data() {
-            let refusal = Refusal::new(400, "invalid_field", said(inner));
-            if path == "." { refusal } else { refusal.about(path) }
+            let sentence = said(inner);
+            let path = if path == "." { String::new() } else { path };
+            let field = match sentence.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+                Some(missing) if path.is_empty() => missing.to_owned(),
+                Some(missing) => format!("{path}.{missing}"),
+                None => path,
+            };
+            let refusal = Refusal::new(400, "invalid_field", cut(&sentence));
+            if field.is_empty() { refusal } else { refusal.about(cut(&field)) }
         } else {
             Refusal::new(400, "invalid_json", "the body is not valid JSON")
         }
     })?;
     deserializer.end().map_err(|_| Refusal::new(400, "invalid_json", "the body is not valid JSON"))?;
     Ok(value)
+}
+
+fn cut(text: &str) -> String {
+    let mut short: String = text.chars().take(LONGEST_QUOTE).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Any JSON value, read only to see what it is and that no object in it has a key twice.
+enum Whole {
+    Object,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Look)
+    }
+}
+
+struct Look;
+
+impl<'de> Visitor<'de> for Look {
+    type Value = Whole;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Whole, A::Error> {
+        let mut keys = BTreeSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let again = keys.contains(&key);
+            map.next_value::<Whole>()?;
+            if again {
+                return Err(A::Error::custom(format!("`{key}` stands twice in the same object")));
+            }
+            keys.insert(key);
+        }
+        Ok(Whole::Object)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Whole, A::Error> {
+        while list.next_element::<Whole>()?.is_some() {}
+        Ok(Whole::Other)
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Whole, E> {
+        Ok(Whole::Other)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Whole, E> {
+        Ok(Whole::Other)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Whole, E> {
+        Ok(Whole::Other)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Whole, E> {
+        Ok(Whole::Other)
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Whole, E> {
+        Ok(Whole::Other)
+    }
+    fn visit_unit<E>(self) -> Result<Whole, E> {
+        Ok(Whole::Other)
+    }
 }
 
 /// Serde's sentence without its position.

@@ -347,6 +347,47 @@ fn nothing_that_opens_a_door_is_stored() {
 }
 
 #[test]
+fn a_body_is_one_object_and_each_of_its_keys_stands_once() {
+    let deployment = Deployment::new();
+    let browser = deployment.set_up();
+    let long = format!(r#"{{"name": "a", "{}": 1}}"#, "x".repeat(100_000));
+    for (method, target, body, code, field) in [
+        (Method::Post, "/api/keys", r#"["a"]"#, "invalid_field", ""),
+        (Method::Post, "/api/keys", r#""a""#, "invalid_field", ""),
+        (Method::Post, "/api/keys", "null", "invalid_field", ""),
+        (Method::Post, "/api/keys", r#"{"name": "a""#, "invalid_json", ""),
+        (Method::Post, "/api/keys", r#"{"name": "a"} {}"#, "invalid_json", ""),
+        (Method::Post, "/api/keys", "{}", "invalid_field", "name"),
+        (Method::Post, "/api/keys", r#"{"name": "a", "name": "a"}"#, "invalid_field", ""),
+        (
+            Method::Post,
+            "/api/calls",
+            r#"{"to": "+15550100177", "agent": "line-test", "variables": {"n": "1", "n": "2"}}"#,
+            "invalid_field",
+            "variables",
+        ),
+        (
+            Method::Put,
+            "/api/agents/desk",
+            r#"{"id": "desk", "name": "D", "voice": {}}"#,
+            "invalid_field",
+            "voice.provider",
+        ),
+        (Method::Post, "/api/keys", long.as_str(), "invalid_field", "x"),
+    ] {
+        let mut request = browser.on(with_body(method, target, &json!({})));
+        request.body = body.as_bytes().to_vec();
+        let response = deployment.send(request);
+        let about = read(&response)["error"]["field"].as_str().unwrap_or_default().to_owned();
+        let shown: String = body.chars().take(80).collect();
+        assert_eq!(refusal(&response), (400, code.to_owned()), "{shown}");
+        assert!(about == field || body.len() > 1_000 && about.starts_with(field), "{shown}: {about}");
+        assert!(response.body.len() < 1_500, "{shown}: {} bytes", response.body.len());
+    }
+    assert!(deployment.world.query("SELECT id FROM keys").is_empty());
+}
+
+#[test]
 fn a_cookie_over_plain_loopback_has_its_own_name() {
     let mut variables = crate::testing::variables();
     variables.insert("PUBLIC_BASE_URL", "http://127.0.0.1:8787".into());
