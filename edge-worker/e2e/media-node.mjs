@@ -62,9 +62,10 @@ export class NodeCall {
   }
 
   async #open(token) {
+    const path = `/node/calls/${this.call}`;
     this.room = await Conversation.open(
-      this.node.edge.socketUrl(`/node/calls/${this.call}`),
-      { authorization: `Bearer ${token}` },
+      this.node.edge.socketUrl(path),
+      { ...this.node.edge.nodeHeaders(path, this.node.id, ""), authorization: `Bearer ${token}` },
       `${this.node.id}'s socket to the room`,
     );
     this.room.send({ type: "hello", protocol: 1, node: this.node.id, streamSid: this.streamSid, lastLine: this.lines });

@@ -94,6 +94,7 @@ fn identify(start: &mut Start, shared: &Shared) -> Result<Who, Rejected> {
             let address = RoomAddress {
                 url: format!("{scheme}://{}{ROOM_PATH}{}", edge.url.authority(), claims.call),
                 ticket,
+                secret: edge.secret.clone(),
                 epoch: claims.epoch,
                 node: node.clone(),
                 stream_sid: start.stream_sid.clone(),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! node                                         edge (the call's room)
-//!  |  GET /node/calls/{call}  Authorization: Bearer <ticket or resume token>
+//!  |  GET /node/calls/{call}  Authorization: Bearer <ticket or resume token>,
+//!  |                          signed by the node as `node_auth` says (empty body)
 //!  |----------------------------------------------->|  burns the ticket, raises the epoch
 //!  |  {"type":"hello", …}                           |
 //!  |----------------------------------------------->|
@@ -39,8 +40,10 @@ pub const HEARTBEAT_PATH: &str = "/node/heartbeat";
 pub const HEARTBEAT_EVERY_MS: i64 = 2_000;
 /// How long a heartbeat keeps a node in service.
 pub const LEASE_MS: i64 = 6_000;
-/// Largest text message either side sends on the room's socket, bytes.
+/// Largest text message that a node sends on the room's socket, bytes.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+/// Largest text message that a room sends: `begin`, with an agent's longest texts and the newest of the conversation.
+pub const MAX_ROOM_MESSAGE_BYTES: usize = 256 * 1024;
 /// Close code after `refused`: this socket may not own this call; do not come back.
 pub const CLOSE_REFUSED: u16 = 4403;
 /// Close code when a newer owner or a newer socket of the same owner has taken over.

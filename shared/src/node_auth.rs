@@ -1,5 +1,5 @@
-//! How edge and node prove themselves to each other over plain HTTP (heartbeats, prewarm): an HMAC over sender, time, nonce
-//! and body with the shared `NODE_SECRET`. Sockets are opened with tickets instead ([`crate::ticket`]).
+//! How a node proves itself to the edge (heartbeats, the opening of a room's socket): an HMAC over path, sender, time, nonce
+//! and body with the shared `NODE_SECRET`. A room's socket needs a ticket besides ([`crate::ticket`]).
 
 use crate::ids::NodeId;
 use crate::secret::{Secret, constant_time_eq, hex, hmac_sha256, sha256};

@@ -52,12 +52,26 @@ pub(super) async fn heartbeat<P: Ports>(config: &Config, ports: &P, now: UnixMil
     Ok(Reply::Respond(Response::json(200, &HeartbeatAnswer { lease_ms: LEASE_MS })))
 }
 
-/// `WS /node/calls/{call}`.
+/// Whether a node signed this request, its own path and body included.
+fn is_signed_by(config: &Config, request: &Request, node: &NodeId, now: UnixMillis) -> bool {
+    let header = |name| request.header(name).unwrap_or_default();
+    let Ok(at) = header(HEADER_TIME).parse().map(UnixMillis) else { return false };
+    let (nonce, signature) = (header(HEADER_NONCE), header(HEADER_SIGNATURE));
+    node_auth::verify(&config.node_secret, &request.path, node, at, nonce, &request.body, signature, now).is_ok()
+}
+
+/// `WS /node/calls/{call}`. A ticket passes through Twilio and is seen by whoever sees its requests; so whoever shows one must
+/// also be a node of ours.
 pub(super) fn open_socket(config: &Config, now: UnixMillis, request: &Request, call: &str) -> Outcome {
     let call = CallId::parse(call).map_err(|_| Refusal::not_found("call"))?;
     if !request.is_websocket() {
         return Err(upgrade_required());
     }
+    let header = |name| request.header(name).unwrap_or_default();
+    let node = NodeId::parse(header(HEADER_NODE)).ok().filter(|node| is_signed_by(config, request, node, now));
+    let node = node.ok_or_else(|| {
+        Refusal::new(401, "unauthorized", "a node's socket must be signed with NODE_SECRET, by a clock that is right")
+    })?;
     let token = request.header("authorization").and_then(bearer);
     let token = token.ok_or_else(|| Refusal::new(401, "unauthorized", "a ticket is needed"))?;
     let verifier = config.tickets.verifier();
@@ -68,6 +82,9 @@ pub(super) fn open_socket(config: &Config, now: UnixMillis, request: &Request, c
     let claims = claims.map_err(|refused| Refusal::new(403, "ticket_invalid", refused.to_string()))?;
     if claims.call != call {
         return Err(Refusal::new(403, "ticket_invalid", "the ticket is for another call"));
+    }
+    if claims.node != node {
+        return Err(Refusal::new(403, "ticket_invalid", "the ticket is for another node"));
     }
     Ok(Reply::Upgrade(Upgrade::Node { call, entry: NodeEntry { claims } }))
 }

@@ -124,6 +124,11 @@ async fn room(stream: TcpStream, refusal: Option<u16>) -> Option<Room> {
         path = request.uri().path().to_owned();
         let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
         bearer = header.unwrap_or_default().strip_prefix("Bearer ").unwrap_or_default().to_owned();
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).expect("a header");
+        let node = NodeId::parse(header(node_auth::HEADER_NODE)).expect("a node's id");
+        let at = UnixMillis(header(node_auth::HEADER_TIME).parse().expect("a time"));
+        let (nonce, signature) = (header(node_auth::HEADER_NONCE), header(node_auth::HEADER_SIGNATURE));
+        node_auth::verify(&Secret::new(SECRET), &path, &node, at, nonce, b"", signature, now()).expect("signed");
         match refusal {
             None => Ok(response),
             Some(status) => {

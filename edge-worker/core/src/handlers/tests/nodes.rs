@@ -60,17 +60,33 @@ fn a_rooms_socket_opens_with_a_ticket_for_this_room() {
     let call = twiml.split("call=").nth(1).unwrap().split("&amp;").next().unwrap().to_owned();
     let path = format!("/node/calls/{call}");
     let asked = deployment.world.asked();
-    assert!(matches!(deployment.reply(bearer(&ticket, socket(&path))), Reply::Upgrade(Upgrade::Node { .. })));
-    assert_eq!(deployment.send(bearer(&ticket, get(&path))).status, 426);
-    assert_eq!(deployment.send(socket(&path)).status, 401);
+    let open = |ticket: &str, request: Request| by_node(&deployment, "m1", bearer(ticket, request));
+    assert!(matches!(deployment.reply(open(&ticket, socket(&path))), Reply::Upgrade(Upgrade::Node { .. })));
+    assert_eq!(deployment.send(open(&ticket, get(&path))).status, 426);
+    assert_eq!(deployment.send(by_node(&deployment, "m1", socket(&path))).status, 401);
     let other = format!("/node/calls/{}", CallId::derived([1; 16]));
-    assert_eq!(refusal(&deployment.send(bearer(&ticket, socket(&other)))), (403, "ticket_invalid".into()));
-    assert_eq!(deployment.send(bearer(&ticket, socket("/node/calls/x"))).status, 404);
+    assert_eq!(refusal(&deployment.send(open(&ticket, socket(&other)))), (403, "ticket_invalid".into()));
+    assert_eq!(deployment.send(open(&ticket, socket("/node/calls/x"))).status, 404);
+    // The ticket alone is no key: whoever shows it must be the node that it names.
+    assert_eq!(refusal(&deployment.send(bearer(&ticket, socket(&path)))), (401, "unauthorized".into()));
+    let another = by_node(&deployment, "m2", bearer(&ticket, socket(&path)));
+    assert_eq!(refusal(&deployment.send(another)), (403, "ticket_invalid".into()));
+    for name in ["x-trunkline-node", "x-trunkline-time", "x-trunkline-nonce", "x-trunkline-signature"] {
+        for value in ["", "1", "m2"] {
+            let mut request = open(&ticket, socket(&path));
+            request.headers.retain(|(n, _)| n != name);
+            request.headers.push((name.into(), value.into()));
+            assert_eq!(deployment.send(request).status, 401, "{name} {value}");
+        }
+    }
+    let mut elsewhere = open(&ticket, socket(&other));
+    elsewhere.path.clone_from(&path);
+    assert_eq!(deployment.send(elsewhere).status, 401, "signed for another room");
     for position in 0..ticket.len() {
         let mut bytes = ticket.clone().into_bytes();
         bytes[position] ^= 1;
         let Ok(forged) = String::from_utf8(bytes) else { continue };
-        assert_eq!(deployment.send(bearer(&forged, socket(&path))).status, 403, "{position}");
+        assert_eq!(deployment.send(open(&forged, socket(&path))).status, 403, "{position}");
     }
     let claims = Claims {
         audience: Audience::Stream,
@@ -82,12 +98,12 @@ fn a_rooms_socket_opens_with_a_ticket_for_this_room() {
         expires: deployment.world.now().plus(60_000),
     };
     let stranger = TicketSigner::from_seed([9; 32]).sign(&claims);
-    assert_eq!(deployment.send(bearer(&stranger, socket(&path))).status, 403);
+    assert_eq!(deployment.send(open(&stranger, socket(&path))).status, 403);
     deployment.advance(91_000);
     let asked_rooms = deployment.world.asked().rooms;
-    assert_eq!(deployment.send(bearer(&ticket, socket(&path))).status, 403, "expired");
+    assert_eq!(deployment.send(open(&ticket, socket(&path))).status, 403, "expired");
     assert_eq!(deployment.world.asked().rooms, asked_rooms);
-    assert_eq!(asked.rooms, 1, "no forged ticket reached a room");
+    assert_eq!(asked.rooms, 2, "no forged ticket reached a room");
 }
 
 #[test]

@@ -18,6 +18,7 @@ impl<'a> Node<'a> {
         let action = target_of(&attribute(twiml, "Connect", "action").unwrap());
         let call = CallId::parse(action.split("call=").nth(1).unwrap().split('&').next().unwrap()).unwrap();
         let request = bearer(&ticket, socket(&format!("/node/calls/{call}")));
+        let request = by_node(deployment, &node_of(twiml), request);
         let Reply::Upgrade(Upgrade::Node { call, entry }) = deployment.reply(request) else { panic!("refused") };
         let socket = deployment.world.open_node(&call, entry);
         Self { deployment, call, socket }
