@@ -177,7 +177,7 @@ fn load_mirror(office: Rc<Office>, held: u64) -> Pin<Box<dyn Future<Output = ()>
             }
             Err(_) => office.note("the configuration could not be read from D1"),
         }
-        parking::drain(&office.world).await;
+        parking::drain(&office.world, crate::clock::now()).await;
     })
 }
 
