@@ -94,6 +94,11 @@ impl Transcript {
         lines.into_iter().map(|(_, line)| line).collect()
     }
 
+    /// The lines of which only the amount heard is known: their words are still on their way.
+    pub fn wordless(&self) -> Vec<&TranscriptLine> {
+        self.lines.values().filter(|line| line.text.is_empty() && line.heard.is_some()).collect()
+    }
+
     /// The conversation as the caller experienced it, for whoever takes the call over: an agent's line that was cut is
     /// shortened in proportion to what was played, at a word's end; one of which nothing was played is left out.
     pub fn heard(&self) -> Vec<HeardLine> {

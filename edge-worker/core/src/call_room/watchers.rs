@@ -13,7 +13,7 @@ const CLOSE_DONE: u16 = 1000;
 impl<S: RoomStore> Turn<'_, S> {
     /// A watcher came.
     pub(super) fn watcher_opened(&mut self, socket: SocketId, from_seq: Option<u64>) -> Result<(), StoreFault> {
-        let Some(snapshot) = self.room.snapshot() else {
+        let Some(mut snapshot) = self.room.snapshot() else {
             self.effects.push(Effect::Close { socket, code: CLOSE_UNKNOWN_CALL, reason: "no such call" });
             return Ok(());
         };
@@ -29,6 +29,8 @@ impl<S: RoomStore> Turn<'_, S> {
                 }
             },
             None => {
+                // The facts that follow only bring the words; how much of them was heard must be there before.
+                snapshot.transcript.extend(self.room.transcript.wordless().into_iter().cloned());
                 self.tell(&socket, &ServerMessage::Snapshot { protocol: PROTOCOL_VERSION, call: Box::new(snapshot) })
             }
         }

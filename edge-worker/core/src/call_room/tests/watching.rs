@@ -117,3 +117,18 @@ fn an_unknown_call_is_said_so() {
     assert_eq!(bench.ask(RoomRequest::Read), RoomResponse::Unknown);
     assert_eq!(bench.ask(RoomRequest::HangUp), RoomResponse::Unknown);
 }
+
+#[test]
+fn a_watcher_knows_how_much_was_heard_of_what_has_no_words_yet() {
+    let (mut bench, _, socket) = Bench::talking();
+    let heard = NodeEvent::Heard { item: "a1".into(), heard_ms: 300, received_ms: 900, cut: true };
+    bench.say(&socket, &facts(1, vec![fact(1, heard)]));
+    let (effects, watcher) = watch(&mut bench, None);
+    let messages = told(&effects, &watcher);
+    let [ServerMessage::Snapshot { call, .. }] = messages.as_slice() else { panic!("{messages:?}") };
+    let [line] = call.transcript.as_slice() else { panic!("{:?}", call.transcript) };
+    assert_eq!((line.key.as_str(), line.text.as_str()), ("1:a1", ""));
+    assert_eq!(line.heard.map(|h| (h.heard_ms, h.cut)), Some((300, true)));
+    // The transcript itself has only what has words.
+    assert_eq!(bench.room.snapshot().unwrap().transcript, []);
+}
