@@ -34,7 +34,7 @@ pub(crate) async fn ask<Q: Serialize, A: DeserializeOwned>(
             outcome => outcome,
         }
     };
-    let answer = within(patience::OBJECT, exchange).await.ok_or(Unavailable)?.map_err(|_| Unavailable)?;
+    let answer = within(patience::of_object(name), exchange).await.ok_or(Unavailable)?.map_err(|_| Unavailable)?;
     serde_json::from_str(&answer).map_err(|_| Unavailable)
 }
 

@@ -5,10 +5,13 @@
 use crate::call_room::{RoomRequest, RoomResponse};
 use crate::switchboard::{SwitchboardRequest, SwitchboardResponse};
 use shared::ids::CallId;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 
 /// All of them; implemented by whatever implements each.
-pub trait Ports: Entropy + Rooms + Switchboards + Database + TwilioRest + Journal {}
-impl<T: Entropy + Rooms + Switchboards + Database + TwilioRest + Journal> Ports for T {}
+pub trait Ports: Entropy + Rooms + Switchboards + Database + TwilioRest + Journal + Patience {}
+impl<T: Entropy + Rooms + Switchboards + Database + TwilioRest + Journal + Patience> Ports for T {}
 
 /// Randomness fit for keys.
 pub trait Entropy {
@@ -16,7 +19,7 @@ pub trait Entropy {
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// An object could not be asked, or did not answer in time (the shell gives up after 4 seconds, and never repeats a
+/// An object could not be asked, or did not answer in time (the shell gives up after 1.2 seconds, and never repeats a
 /// request to an overloaded object). Whether the request had an effect is unknown; every request bears repetition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the object did not answer")]
@@ -173,6 +176,23 @@ pub trait TwilioRest {
     /// Sends one request.
     #[expect(async_fn_in_trait, reason = "the Worker is single-threaded: no future here needs to be Send")]
     async fn send(&self, request: Outgoing) -> Result<Incoming, NoAnswer>;
+}
+
+/// A bound for what has to be answered in time. The time itself is not a port.
+pub trait Patience {
+    /// Returns after this long.
+    #[expect(async_fn_in_trait, reason = "the Worker is single-threaded: no future here needs to be Send")]
+    async fn wait(&self, millis: u32);
+}
+
+/// The work's result, or none when it took longer; then the work is dropped where it stands.
+pub async fn within<T>(patience: &impl Patience, millis: u32, work: impl Future<Output = T>) -> Option<T> {
+    let (mut work, mut limit) = (pin!(work), pin!(patience.wait(millis)));
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => limit.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
 
 /// How much a record matters.

@@ -9,7 +9,7 @@ use crate::http::{Reply, Request};
 use crate::mirror;
 use crate::parking;
 use crate::ports::{
-    Database, DatabaseFault, Entropy, Incoming, Journal, NoAnswer, Outgoing, Record, Rooms, Row, Statement,
+    Database, DatabaseFault, Entropy, Incoming, Journal, NoAnswer, Outgoing, Patience, Record, Rooms, Row, Statement,
     Switchboards, TwilioRest, Unavailable,
 };
 use crate::switchboard::{
@@ -42,6 +42,8 @@ pub struct Faults {
     pub database: Option<DatabaseFault>,
     /// Objects lose their memory before every event, as after an eviction.
     pub evictions: bool,
+    /// Nobody ever answers, neither objects nor D1; only patience ends.
+    pub silence: bool,
 }
 
 /// How often each port was asked.
@@ -103,6 +105,8 @@ struct Inner {
     sockets: BTreeMap<SocketId, Socket>,
     next_socket: u64,
     pending: VecDeque<Pending>,
+    /// Rooms that are broken for good.
+    broken: BTreeSet<CallId>,
 }
 
 /// The world.
@@ -143,6 +147,7 @@ impl World {
             sockets: BTreeMap::new(),
             next_socket: 0,
             pending: VecDeque::new(),
+            broken: BTreeSet::new(),
         };
         Ok(Self { config, inner: RefCell::new(inner) })
     }
@@ -155,6 +160,18 @@ impl World {
     /// Sets what is broken.
     pub fn set_faults(&self, faults: Faults) {
         self.inner.borrow_mut().faults = faults;
+    }
+
+    /// Breaks one room for good.
+    pub fn break_room(&self, call: &CallId) {
+        self.inner.borrow_mut().broken.insert(call.clone());
+    }
+
+    /// Answers at once, or never.
+    async fn speak(&self) {
+        if self.inner.borrow().faults.silence {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// How often each port was asked so far.
@@ -194,7 +211,7 @@ impl World {
                         let fetched = SwitchboardRequest::Fetched { mirror: Box::new(mirror), held };
                         let _ = self.switchboard(fetched).await;
                     }
-                    parking::drain(self).await;
+                    parking::drain(self, self.now()).await;
                 }
             }
         }
@@ -235,7 +252,7 @@ impl World {
     pub fn tell_room(&self, call: &CallId, input: RoomInput) -> Option<RoomResponse> {
         let mut inner = self.inner.borrow_mut();
         let inner = &mut *inner;
-        if inner.faults.rooms {
+        if inner.faults.rooms || inner.broken.contains(call) {
             return None;
         }
         if !inner.rooms.contains_key(call) {
@@ -386,6 +403,7 @@ impl Entropy for World {
 impl Rooms for World {
     async fn room(&self, call: &CallId, request: RoomRequest) -> Result<RoomResponse, Unavailable> {
         self.inner.borrow_mut().asked.rooms += 1;
+        self.speak().await;
         // Through JSON, as between Worker and object.
         let request = through_json(&request).ok_or(Unavailable)?;
         let answer = self.tell_room(call, RoomInput::Request(request)).ok_or(Unavailable)?;
@@ -396,6 +414,7 @@ impl Rooms for World {
 impl Switchboards for World {
     async fn switchboard(&self, request: SwitchboardRequest) -> Result<SwitchboardResponse, Unavailable> {
         self.inner.borrow_mut().asked.switchboard += 1;
+        self.speak().await;
         let mut salt = [0; 16];
         self.fill(&mut salt);
         let name = request.object();
@@ -408,6 +427,7 @@ impl Switchboards for World {
 
 impl Database for World {
     async fn run(&self, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, DatabaseFault> {
+        self.speak().await;
         let mut inner = self.inner.borrow_mut();
         inner.asked.database += 1;
         match inner.faults.database {
@@ -423,6 +443,15 @@ impl TwilioRest for World {
         inner.asked.twilio += 1;
         let now = inner.now;
         inner.twilio.answer(request, now)
+    }
+}
+
+impl Patience for World {
+    /// Time only passes by hand here: as long as anybody answers, patience does not end.
+    async fn wait(&self, _millis: u32) {
+        if !self.inner.borrow().faults.silence {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
