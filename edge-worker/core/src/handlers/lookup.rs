@@ -15,9 +15,13 @@ pub(super) fn call_of_sid(account: &AccountSid, call_sid: &CallSid) -> CallId {
     derive(&format!("leg\n{account}\n{call_sid}"))
 }
 
-/// The id of a call that was asked for under an idempotency key.
-pub(super) fn call_of_key(scope: &str, key: &str) -> CallId {
-    derive(&format!("idempotency\n{scope}\n{key}"))
+/// The id of a call that was asked for under an idempotency key. `attempt` counts the calls that were given up for too many
+/// requests before.
+pub(super) fn call_of_key(scope: &str, key: &str, attempt: u32) -> CallId {
+    derive(&match attempt {
+        0 => format!("idempotency\n{scope}\n{key}"),
+        again => format!("idempotency\n{scope}\n{key}\n{again}"),
+    })
 }
 
 fn derive(text: &str) -> CallId {

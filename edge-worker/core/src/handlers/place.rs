@@ -3,7 +3,7 @@
 //! most once per call.
 
 use super::Outcome;
-use super::auth::Who;
+use super::auth::{Who, random_hex};
 use super::lookup::call_of_key;
 use super::refusal::{Refusal, read_json};
 use super::twilio::addresses;
@@ -30,6 +30,10 @@ const LIMIT_MARGIN_S: u32 = 60;
 const MOST_VARIABLES: usize = 50;
 const LONGEST_NAME: usize = 64;
 const LONGEST_VALUE: usize = 4_000;
+/// Most bytes of all variables together, as JSON: they travel to the node with the agent and the conversation.
+const MOST_VARIABLE_BYTES: usize = 16 * 1024;
+/// How often one key may be left to another call.
+const MOST_SPENT: u32 = 16;
 /// Longest idempotency key.
 const LONGEST_KEY: usize = 255;
 
@@ -48,8 +52,14 @@ pub(super) async fn place<P: Ports>(
         Refusal::field("from", "no caller id is configured (TWILIO_CALLER_ID): say which number calls").status(422)
     })?;
     let key = idempotency_key(request)?;
+    let digest = digest(&wanted)?;
     let call = match &key {
-        Some(key) => call_of_key(&who.scope(), key),
+        Some(key) => match recall(ports, &who.scope(), key, &digest).await? {
+            Earlier::Answered(call, placement) => {
+                return answer(call, &placement).map(replayed).map_err(replayed_refusal);
+            }
+            Earlier::Free(call) => call,
+        },
         None => {
             let mut entropy = [0; 10];
             ports.fill(&mut entropy);
@@ -57,7 +67,6 @@ pub(super) async fn place<P: Ports>(
         }
     };
     let agent = find_agent(ports, wanted.agent.clone()).await?;
-    let digest = digest(&wanted)?;
     let opening = Opening {
         call: call.clone(),
         direction: Direction::Outbound,
@@ -68,18 +77,19 @@ pub(super) async fn place<P: Ports>(
         agent: Some(agent.clone()),
         variables: wanted.variables.clone(),
         digest: Some(digest),
+        attempt: random_hex::<16>(ports),
     };
     let RoomResponse::Opened(opened) = ports.room(&call, RoomRequest::Open(Box::new(opening))).await? else {
         return Err(Refusal::unavailable());
     };
     match opened {
         Opened::New => {}
-        Opened::Known { placement: Some(placement) } => return answer(call, &placement).map(replayed),
-        Opened::Known { placement: None } => return Err(Refusal::unavailable()),
-        Opened::Conflict => {
-            let message = "this Idempotency-Key was used for another request";
-            return Err(Refusal::new(409, "idempotency_conflict", message));
+        // Somebody was faster with the same key.
+        Opened::Known { placement: Some(placement) } => {
+            return answer(call, &placement).map(replayed).map_err(replayed_refusal);
         }
+        Opened::Known { placement: None } | Opened::Spent => return Err(Refusal::unavailable()),
+        Opened::Conflict => return Err(conflict()),
     }
     let placement = dial(config, ports, &call, &wanted, from, &agent).await;
     let outcome = PlacementOutcome { placement: placement.clone(), repeatable: key.is_some() };
@@ -90,6 +100,44 @@ pub(super) async fn place<P: Ports>(
         (Ok(RoomResponse::Opened(Opened::Known { placement: Some(known) })), _) => answer(call, &known),
         (_, placement) => answer(call, &placement),
     }
+}
+
+/// What an idempotency key stands for.
+enum Earlier {
+    /// A call that was placed, or is being placed.
+    Answered(CallId, Placement),
+    /// Nothing yet: this call may be placed.
+    Free(CallId),
+}
+
+/// Looks for what was asked with this key before. A call that Twilio had no room for and that was given up since leaves its
+/// key to another one.
+async fn recall<P: Ports>(ports: &P, scope: &str, key: &str, digest: &str) -> Result<Earlier, Refusal> {
+    for attempt in 0..MOST_SPENT {
+        let call = call_of_key(scope, key, attempt);
+        match ports.room(&call, RoomRequest::Recall { digest: digest.to_owned() }).await? {
+            RoomResponse::Unknown => return Ok(Earlier::Free(call)),
+            RoomResponse::Opened(Opened::Spent) => {}
+            RoomResponse::Opened(Opened::Known { placement: Some(Placement::Deferred) }) => {
+                return Ok(Earlier::Free(call));
+            }
+            RoomResponse::Opened(Opened::Known { placement: Some(placement) }) => {
+                return Ok(Earlier::Answered(call, placement));
+            }
+            RoomResponse::Opened(Opened::Conflict) => return Err(conflict()),
+            RoomResponse::Opened(Opened::New | Opened::Known { placement: None })
+            | RoomResponse::Done
+            | RoomResponse::Answer(_)
+            | RoomResponse::After(_)
+            | RoomResponse::HangUp { .. }
+            | RoomResponse::Call(_) => return Err(Refusal::unavailable()),
+        }
+    }
+    Err(Refusal::too_many(60))
+}
+
+fn conflict() -> Refusal {
+    Refusal::new(409, "idempotency_conflict", "this Idempotency-Key was used for another request")
 }
 
 /// Asks Twilio, once.
@@ -149,6 +197,10 @@ fn answer(call: CallId, placement: &Placement) -> Outcome {
                 .with("retry-after", "2"));
         }
         Placement::Deferred => return Err(Refusal::too_many(1)),
+        Placement::NeverMade => {
+            let message = "nobody was called: Twilio never had this call";
+            return Err(Refusal::new(422, "never_made", message));
+        }
         Placement::Refused { status, code, message } => return Err(refused(*status, *code, message)),
     };
     Ok(Reply::Respond(Response::json(status, &body)))
@@ -170,6 +222,10 @@ fn replayed(reply: Reply) -> Reply {
         Reply::Respond(response) => Reply::Respond(response.with("idempotent-replayed", "true")),
         Reply::Upgrade(_) | Reply::Stream { .. } => reply,
     }
+}
+
+fn replayed_refusal(refusal: Refusal) -> Refusal {
+    refusal.with("idempotent-replayed", "true")
 }
 
 async fn find_agent<P: Ports>(ports: &P, agent: Option<AgentId>) -> Result<Agent, Refusal> {
@@ -203,6 +259,7 @@ fn check_variables(variables: &BTreeMap<String, String>) -> Result<(), Refusal> 
         && variables.iter().all(|(name, value)| {
             (1..=LONGEST_NAME).contains(&name.chars().count()) && value.chars().count() <= LONGEST_VALUE
         });
-    let message = "at most 50 variables; names of 1 to 64, values of at most 4000 characters";
-    if sound { Ok(()) } else { Err(Refusal::field("variables", message)) }
+    let size = serde_json::to_string(variables).map_or(usize::MAX, |text| text.len());
+    let message = "at most 50 variables of 16 KB in all; names of 1 to 64, values of at most 4000 characters";
+    if sound && size <= MOST_VARIABLE_BYTES { Ok(()) } else { Err(Refusal::field("variables", message)) }
 }

@@ -162,6 +162,13 @@ fn what_became_of_the_request_is_unknown_and_is_never_sent_again() {
         let shown = read(&deployment.send(bearer(&key, get(&format!("/api/calls/{call}")))));
         let status = if exists { "queued" } else { "failed" };
         assert_eq!(shown["call"]["status"], status, "{script:?}");
+        let at_last = deployment.send(request());
+        assert_eq!(at_last.header("idempotent-replayed"), Some("true"));
+        if exists {
+            assert_eq!(at_last.status, 201);
+        } else {
+            assert_eq!(refusal(&at_last), (422, "never_made".into()), "as the call itself says");
+        }
         assert_eq!(created(&deployment), 1, "never sent again");
     }
 }
@@ -245,4 +252,150 @@ fn nothing_is_dialled_when_the_room_cannot_be_opened() {
     let response = deployment.send(bearer(&key, place(&json!({"to": "+15550100123"}))));
     assert_eq!(refusal(&response), (503, "unavailable".into()));
     assert_eq!(deployment.world.asked().twilio, 0);
+}
+
+#[test]
+fn a_replay_says_what_was_said_whatever_has_changed_since() {
+    let (deployment, key) = deployment();
+    let body = json!({"to": "+15550100123", "agent": "desk"});
+    let request = |key_text: &str| bearer(&key, with_key(place(&body), key_text));
+    assert_eq!(deployment.send(request("kept")).status, 201);
+    deployment.world.with_twilio(|t| {
+        let body = json!({"code": 21211, "message": "Twilio's sentence", "status": 400});
+        t.script.push_back(Script::Answer(answer(400, &body)));
+    });
+    assert_eq!(deployment.send(request("refused")).status, 400);
+    // The agent is gone; what was asked before it went is still answered.
+    let browser = deployment_browser(&deployment);
+    assert_eq!(deployment.send(browser.on(Request::new(Method::Delete, "/api/agents/desk"))).status, 204);
+    for (key_text, status) in [("kept", 201), ("refused", 400)] {
+        let again = deployment.send(request(key_text));
+        assert_eq!((again.status, again.header("idempotent-replayed")), (status, Some("true")), "{key_text}");
+    }
+    assert_eq!(refusal(&deployment.send(request("new"))), (422, "invalid_field".into()));
+    assert_eq!(created(&deployment), 2);
+}
+
+#[test]
+fn a_key_that_met_too_many_requests_is_not_spent_for_ever() {
+    let (deployment, key) = deployment();
+    let request = || bearer(&key, with_key(place(&json!({"to": "+15550100123"})), "k"));
+    for _ in 0..2 {
+        deployment.world.with_twilio(|t| t.script.push_back(Script::Answer(answer(429, &json!({"code": 20429})))));
+        assert_eq!(deployment.send(request()).status, 429);
+        // Nobody asks again for so long that the call is given up.
+        deployment.advance(700_000);
+    }
+    let response = deployment.send(request());
+    assert_eq!(response.status, 201, "{}", text(&response));
+    let again = deployment.send(request());
+    assert_eq!((again.status, read(&again)), (201, read(&response)));
+    assert_eq!(created(&deployment), 3);
+}
+
+#[test]
+fn a_call_of_unknown_outcome_does_not_take_another_calls_leg() {
+    let (deployment, key) = deployment();
+    let request = |key_text: &str| bearer(&key, with_key(place(&json!({"to": "+15550100123"})), key_text));
+    deployment.world.with_twilio(|t| t.script.push_back(Script::Lost));
+    let lost = deployment.send(request("one"));
+    assert_eq!(lost.status, 202);
+    let second = deployment.send(request("two"));
+    assert_eq!(second.status, 201);
+    let sid = read(&second)["callSid"].as_str().unwrap().to_owned();
+    deployment.advance(60_000);
+    let call = read(&lost)["call"].as_str().unwrap().to_owned();
+    assert_eq!(
+        read(&deployment.send(bearer(&key, get(&format!("/api/calls/{call}")))))["call"]["callSid"],
+        Value::Null
+    );
+    deployment.send(bearer(&key, Request::new(Method::Post, &format!("/api/calls/{call}/hangup"))));
+    deployment.advance(60_000);
+    assert_eq!(deployment.world.with_twilio(|t| t.calls[&sid].status.clone()), "queued", "the second call goes on");
+}
+
+#[test]
+fn of_two_calls_of_unknown_outcome_neither_takes_the_leg_that_is_found() {
+    let (deployment, key) = deployment();
+    deployment.world.with_twilio(|t| t.script.extend([Script::Lost, Script::AnswerLost]));
+    let request = || bearer(&key, place(&json!({"to": "+15550100123"})));
+    let calls: Vec<String> =
+        (0..2).map(|_| read(&deployment.send(request()))["call"].as_str().unwrap().to_owned()).collect();
+    deployment.advance(60_000);
+    for call in &calls {
+        let shown = read(&deployment.send(bearer(&key, get(&format!("/api/calls/{call}")))));
+        assert_eq!(shown["call"]["callSid"], Value::Null);
+    }
+    // A callback of its own names the call, and only that one.
+    let leg = [
+        ("AccountSid", crate::testing::ACCOUNT.to_owned()),
+        ("CallSid", format!("CA{:032}", 9_000)),
+        ("CallStatus", "ringing".to_owned()),
+        ("Timestamp", "Thu, 01 Jan 2026 00:00:09 +0000".to_owned()),
+    ];
+    let target = format!("/api/calls/status?call={}", calls[1]);
+    assert_eq!(deployment.send(twilio_post(&target, &borrowed(&leg))).status, 204);
+    deployment.advance(30_000);
+    let sid = |call: &str| {
+        read(&deployment.send(bearer(&key, get(&format!("/api/calls/{call}")))))["call"]["callSid"].clone()
+    };
+    assert_eq!((sid(&calls[0]), sid(&calls[1])), (Value::Null, json!(leg[1].1)));
+}
+
+#[test]
+fn a_room_does_not_end_a_leg_that_is_another_rooms() {
+    let (deployment, key) = deployment();
+    let first = read(&deployment.send(bearer(&key, place(&json!({"to": "+15550100123"})))));
+    let (sid, _) = (first["callSid"].as_str().unwrap().to_owned(), ());
+    // A second room that believes it has the same leg.
+    deployment.world.with_twilio(|t| t.script.push_back(Script::Lost));
+    let second = read(&deployment.send(bearer(&key, place(&json!({"to": "+15550100124"})))));
+    let call = second["call"].as_str().unwrap().to_owned();
+    let leg = [
+        ("AccountSid", crate::testing::ACCOUNT.to_owned()),
+        ("CallSid", sid.clone()),
+        ("CallStatus", "ringing".to_owned()),
+        ("Timestamp", "Thu, 01 Jan 2026 00:00:09 +0000".to_owned()),
+    ];
+    deployment.send(twilio_post(&format!("/api/calls/status?call={call}"), &borrowed(&leg)));
+    deployment.send(bearer(&key, Request::new(Method::Post, &format!("/api/calls/{call}/hangup"))));
+    deployment.advance(60_000);
+    assert_eq!(deployment.world.with_twilio(|t| t.calls[&sid].status.clone()), "queued");
+    assert!(deployment.world.journal().iter().any(|r| r.message.contains("another room's")));
+    let shown = read(&deployment.send(bearer(&key, get(&format!("/api/calls/{call}")))));
+    assert_eq!(shown["call"]["status"], "completed", "it is over as far as this room goes");
+}
+
+#[test]
+fn a_hang_up_that_twilio_refuses_is_told_and_tried_again() {
+    let (deployment, key) = deployment();
+    let placed = read(&deployment.send(bearer(&key, place(&json!({"to": "+15550100123"})))));
+    let sid = placed["callSid"].as_str().unwrap().to_owned();
+    let refused = json!({"code": 20003, "message": "Authenticate", "status": 401});
+    deployment
+        .world
+        .with_twilio(|t| t.script.extend([401, 403].map(|status| Script::Answer(answer(status, &refused)))));
+    deployment.send(bearer(&key, Request::new(Method::Post, &format!("/api/calls/{sid}/hangup"))));
+    let told = || {
+        let journal = deployment.world.journal();
+        journal.into_iter().filter(|r| r.message == "Twilio refused to end a call").collect::<Vec<_>>()
+    };
+    assert_eq!(told()[0].level, crate::ports::Level::Error);
+    assert_eq!(told()[0].detail.as_deref(), Some("401"));
+    deployment.advance(10_000);
+    assert_eq!(told().len(), 2);
+    assert_eq!(deployment.world.with_twilio(|t| t.calls[&sid].status.clone()), "completed");
+}
+
+#[test]
+fn variables_have_a_limit_together() {
+    let (deployment, key) = deployment();
+    let variables = |n: usize| -> Value {
+        (0..n).map(|n| (format!("v{n}"), json!("x".repeat(4_000)))).collect::<serde_json::Map<_, _>>().into()
+    };
+    let request = |n| bearer(&key, place(&json!({"to": "+15550100123", "variables": variables(n)})));
+    assert_eq!(deployment.send(request(4)).status, 201);
+    let response = deployment.send(request(5));
+    assert_eq!(refusal(&response), (400, "invalid_field".into()));
+    assert_eq!(read(&response)["error"]["field"], "variables");
 }
