@@ -5,7 +5,7 @@ use crate::ports::{Database, DatabaseFault, Row, SqlValue, Statement};
 use shared::api::CallRow;
 use shared::call::{CallState, CallStatus, Direction};
 use shared::console_api::CallSnapshot;
-use shared::ids::{AgentId, CallId, CallSid, Party};
+use shared::ids::{AgentId, CallId, CallSid, Party, PhoneNumber};
 use shared::time::UnixMillis;
 use shared::transcript::TranscriptLine;
 
@@ -31,6 +31,41 @@ const PAGE: &str = "SELECT call, call_sid, direction, from_party, to_party, agen
     AND (?8 IS NULL OR opened_at < ?8) \
     AND (?10 IS NULL OR instr(from_party, ?10) > 0 OR instr(to_party, ?10) > 0) \
     ORDER BY opened_at DESC, call DESC LIMIT ?9";
+
+/// Calls that were placed between the same two numbers at about the same time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rivals {
+    /// Twilio's names of those that have one.
+    pub named: Vec<CallSid>,
+    /// Whether one has no name yet: a leg that is found may be its.
+    pub unnamed: bool,
+}
+
+const RIVALS: &str = "SELECT call_sid, ended_at FROM calls WHERE call <> ?1 AND from_party = ?2 AND to_party = ?3 \
+    AND direction = 'outbound' AND opened_at >= ?4 LIMIT 200";
+/// How much earlier than a call its rivals may have been opened: Twilio's clock and its whole seconds.
+const RIVALS_BEFORE_MS: i64 = 5_000 + 20_000;
+
+/// Who else may own a leg between these two numbers.
+pub async fn rivals(
+    database: &impl Database,
+    call: &CallId,
+    from: &PhoneNumber,
+    to: &PhoneNumber,
+    since: UnixMillis,
+) -> Result<Rivals, DatabaseFault> {
+    let since = since.plus(-RIVALS_BEFORE_MS).0;
+    let values = vec![call.as_str().into(), from.as_str().into(), to.as_str().into(), since.into()];
+    let results = database.run(vec![Statement { sql: RIVALS, values }]).await?;
+    let mut rivals = Rivals::default();
+    for row in results.into_iter().next().unwrap_or_default() {
+        match row.text("call_sid").and_then(|sid| CallSid::parse(sid).ok()) {
+            Some(sid) => rivals.named.push(sid),
+            None => rivals.unnamed |= row.integer("ended_at").is_none(),
+        }
+    }
+    Ok(rivals)
+}
 
 /// The statement that writes a call's row.
 pub fn upsert(snapshot: &CallSnapshot, transcript: String, settled: bool, version: u64) -> Option<Statement> {

@@ -47,6 +47,8 @@ pub enum TwilioOutcome {
     Carried,
     /// The leg was over already (21220), or Twilio does not know it (404).
     Gone,
+    /// Another room has this leg: it is not this one's to end.
+    Foreign,
     /// These calls match.
     Found(Vec<CallSid>),
     /// Refused for another reason; repeating will not help.
@@ -124,7 +126,8 @@ pub fn read(order: &TwilioOrder, incoming: &Incoming) -> Option<TwilioOutcome> {
             }
         },
         404 => Some(TwilioOutcome::Gone),
-        408 | 429 => None,
+        // Our credentials are refused, or there were too many requests: that passes once somebody has seen to it.
+        401 | 403 | 408 | 429 => None,
         400..=499 if rest::ApiError::read(&incoming.body).code == INVALID_STATE => Some(TwilioOutcome::Gone),
         status @ 400..=499 => Some(TwilioOutcome::Refused { status }),
         _ => None,

@@ -79,9 +79,10 @@ impl Board {
         self.live.values().cloned().collect()
     }
 
-    /// The call with this name at Twilio, live or recently over.
+    /// The call with this name at Twilio, live or recently over. Should two claim it, the one that was opened first has it.
     pub(super) fn resolve(&self, call_sid: &CallSid) -> Option<CallId> {
-        let live = self.live.iter().find(|(_, c)| c.call_sid.as_ref() == Some(call_sid)).map(|(id, _)| id);
+        let claims = self.live.iter().filter(|(_, c)| c.call_sid.as_ref() == Some(call_sid));
+        let live = claims.min_by_key(|(_, c)| c.opened_at).map(|(id, _)| id);
         let gone = || self.gone.iter().find(|(_, g)| g.call_sid.as_ref() == Some(call_sid)).map(|(id, _)| id);
         live.or_else(gone).cloned()
     }
