@@ -39,6 +39,12 @@ pub use store::{MemoryRoomStore, RoomStore, SqlRoomStore, StoreFault};
 pub enum RoomRequest {
     /// Open the room without offering media: a call that Trunkline places, or a browser's. Answered [`RoomResponse::Opened`].
     Open(Box<Opening>),
+    /// Was a call placed here with this request? Changes nothing. Answered [`RoomResponse::Opened`], or
+    /// [`RoomResponse::Unknown`].
+    Recall {
+        /// [`Opening::digest`].
+        digest: String,
+    },
     /// What became of `POST /Calls`. Answered [`RoomResponse::Opened`] with the placement as it stands.
     Placed(PlacementOutcome),
     /// TwiML is wanted for this leg. Answered [`RoomResponse::Answer`].
@@ -113,6 +119,8 @@ pub struct Opening {
     /// Only for a call that Trunkline places: hexadecimal SHA-256 of what was asked, so that the same idempotency key with
     /// another request is noticed.
     pub digest: Option<String>,
+    /// Random, one per attempt to place a call: the same opening handed over twice is still one attempt.
+    pub attempt: String,
 }
 
 /// Where a placed call's `POST /Calls` stands.
@@ -141,6 +149,8 @@ pub enum Placement {
     },
     /// Twilio had too many requests; the same request may be made again.
     Deferred,
+    /// It was looked for long enough: Twilio never had it.
+    NeverMade,
 }
 
 /// What became of `POST /Calls`.
@@ -166,6 +176,8 @@ pub enum Opened {
     },
     /// It was opened before with another request.
     Conflict,
+    /// The last attempt was deferred and the call has been given up since: nothing was placed, another call may be.
+    Spent,
 }
 
 /// A leg that wants TwiML.
@@ -178,10 +190,20 @@ pub struct Answering {
     pub opening: Option<Opening>,
     /// Twilio's `CallStatus`.
     pub status: CallStatus,
-    /// The node that the Switchboard chose; none: there is none.
-    pub node: Option<NodeChoice>,
+    /// Where the call may go; none: the room says first whether it wants a node at all ([`Answer::NeedsNode`]).
+    pub seat: Option<Seat>,
     /// 32 hexadecimal digits for a new ticket.
     pub nonce: String,
+    /// Nobody asks again after this (`/voice/fallback`).
+    pub last: bool,
+}
+
+/// What the Switchboard chose for a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seat {
+    /// The node; none: no node has room.
+    pub node: Option<NodeChoice>,
 }
 
 /// A node and where Twilio reaches it.
@@ -218,6 +240,14 @@ pub struct Offer {
 pub enum Answer {
     /// With media.
     Media(Offer),
+    /// Ask the Switchboard for a node and ask again with it.
+    NeedsNode,
+    /// The call lives and Twilio asks a last time: a question after its stream must have failed. Ask it anew
+    /// ([`RoomRequest::After`]).
+    GoOn {
+        /// The stream that has ended.
+        epoch: Epoch,
+    },
     /// By dialling: the call has no agent, a browser makes it.
     Dial,
     /// With a busy sentence: no node has room.
@@ -260,6 +290,13 @@ pub enum Reported {
         /// The text.
         text: String,
         /// Twilio's `Timestamp`.
+        at: UnixMillis,
+    },
+    /// A leg that this one dialled (a browser's call), which is what the far end's life is.
+    Dialled {
+        /// How it stands.
+        status: CallStatus,
+        /// Since when.
         at: UnixMillis,
     },
     /// A person or a machine, in Twilio's words.
@@ -430,11 +467,15 @@ pub enum WorkKey {
     Fetch,
     /// Looking for a call whose creation had no clear answer.
     Find,
+    /// A line for the operator's journal; done or lost, never repeated.
+    Note,
 }
 
 /// Work from the outbox. Repeating it does no harm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Work {
+    /// Whose.
+    pub call: CallId,
     /// Its kind.
     pub key: WorkKey,
     /// Raised with each change of what is to be done; comes back in [`RoomInput::WorkDone`].
@@ -457,6 +498,8 @@ pub enum Task {
     },
     /// Ask Twilio.
     Twilio(TwilioOrder),
+    /// Tell the operator; a whole sentence.
+    Note(&'static str),
 }
 
 /// What came of a piece of work.

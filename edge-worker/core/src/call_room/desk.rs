@@ -30,6 +30,9 @@ pub struct CallView {
     pub lines: BTreeMap<Epoch, u64>,
     /// How the current owner said that its part ended.
     pub node_ended: Option<EndReason>,
+    /// When that was stored.
+    #[serde(default)]
+    pub node_ended_at: Option<UnixMillis>,
     /// The last fact.
     pub seq: u64,
 }
@@ -98,6 +101,7 @@ impl CallView {
                     self.epoch = *epoch;
                     self.owner = Some(node.clone());
                     self.node_ended = None;
+                    self.node_ended_at = None;
                 }
                 Moved::Life
             }
@@ -108,6 +112,7 @@ impl CallView {
                     NodeEvent::Ended { reason } => {
                         if *epoch == self.epoch {
                             self.node_ended = Some(*reason);
+                            self.node_ended_at = Some(stamped.at);
                         }
                         Moved::Detail
                     }
@@ -186,6 +191,9 @@ pub(super) struct Placed {
     pub(super) placement: Placement,
     /// Since when.
     pub(super) since: UnixMillis,
+    /// Whose attempt it is ([`super::Opening::attempt`]).
+    #[serde(default)]
+    pub(super) attempt: String,
 }
 
 /// An offer and what became of it.
@@ -198,6 +206,9 @@ pub(super) struct Offered {
     pub(super) at: UnixMillis,
     /// Its ticket was burnt.
     pub(super) redeemed: bool,
+    /// Its owner has shown that it heard `begin`: from now on it comes with its resume token.
+    #[serde(default)]
+    pub(super) taken: bool,
 }
 
 /// An open node socket.

@@ -5,7 +5,7 @@ use super::desk::{Brief, Moved, Placed, life_source};
 use super::store::Page;
 use super::{
     Desk, Effect, Opened, Opening, Placement, PlacementOutcome, Report, Reported, RoomInput, RoomOutput, RoomRequest,
-    RoomResponse, RoomStore, Shown, StoreFault, WorkKey,
+    RoomResponse, RoomStore, Shown, StoreFault, Task, WorkKey,
 };
 use shared::call::{CallEvent, CallStatus, EndReason, TranscriptionPhase};
 use shared::console_api::{CallFact, CallSnapshot, ServerMessage, StampedFact};
@@ -128,6 +128,10 @@ impl<S: RoomStore> Turn<'_, S> {
     fn request(&mut self, request: RoomRequest) -> Result<RoomResponse, StoreFault> {
         match request {
             RoomRequest::Open(opening) => self.open(*opening).map(RoomResponse::Opened),
+            RoomRequest::Recall { digest } => Ok(match &self.room.brief {
+                Some(_) => RoomResponse::Opened(self.recall(&digest)),
+                None => RoomResponse::Unknown,
+            }),
             RoomRequest::Placed(outcome) => self.placed(outcome),
             RoomRequest::Answer(answering) => self.answer(*answering).map(RoomResponse::Answer),
             RoomRequest::Report(report) => self.report(*report),
@@ -138,6 +142,19 @@ impl<S: RoomStore> Turn<'_, S> {
                 None => RoomResponse::Unknown,
             }),
         }
+    }
+
+    /// Has something done outside.
+    fn work(&mut self, key: WorkKey, version: u64, task: Task) {
+        if let Some(brief) = &self.room.brief {
+            let call = brief.call.clone();
+            self.effects.push(Effect::Work(super::Work { call, key, version, task }));
+        }
+    }
+
+    /// Tells the operator.
+    pub(super) fn note(&mut self, message: &'static str) {
+        self.work(WorkKey::Note, 0, Task::Note(message));
     }
 
     /// Stores a fact, once per source. False: it was stored before.
@@ -191,7 +208,7 @@ impl<S: RoomStore> Turn<'_, S> {
                     let status = desk.view.state.status.as_str().to_owned();
                     *placement = Placement::Accepted { call_sid: call_sid.clone(), status };
                 }
-                Placement::Accepted { .. } | Placement::Refused { .. } => {}
+                Placement::Accepted { .. } | Placement::Refused { .. } | Placement::NeverMade => {}
             }
         }
         if desk.hang_up_asked {
@@ -203,20 +220,24 @@ impl<S: RoomStore> Turn<'_, S> {
     /// Opens the room, or notices that it was opened before.
     pub(super) fn open(&mut self, opening: Opening) -> Result<Opened, StoreFault> {
         if let Some(brief) = &self.room.brief {
-            if opening.digest.is_some() && brief.digest != opening.digest {
-                return Ok(Opened::Conflict);
-            }
-            let over = self.room.desk.view.state.is_over();
-            if let Some(placed) = &mut self.room.desk.placement
-                && placed.placement == Placement::Deferred
-                && !over
-            {
-                *placed = Placed { placement: Placement::Pending, since: self.now };
-                return Ok(Opened::New);
-            }
-            return Ok(Opened::Known { placement: self.room.desk.placement.as_ref().map(|p| p.placement.clone()) });
+            let known = match &opening.digest {
+                Some(digest) if brief.digest.as_ref() != Some(digest) => return Ok(Opened::Conflict),
+                Some(digest) => self.recall(digest),
+                None => return Ok(Opened::Known { placement: self.placement() }),
+            };
+            let Some(placed) = &mut self.room.desk.placement else { return Ok(known) };
+            return Ok(match (&placed.placement, &known) {
+                // The same attempt, handed over a second time because its answer was lost.
+                (Placement::Pending, _) if placed.attempt == opening.attempt => Opened::New,
+                (Placement::Deferred, Opened::Known { .. }) => {
+                    let attempt = opening.attempt;
+                    *placed = Placed { placement: Placement::Pending, since: self.now, attempt };
+                    Opened::New
+                }
+                _ => known,
+            });
         }
-        let Opening { call, direction, from, to, call_sid, status, agent, variables, digest } = opening;
+        let Opening { call, direction, from, to, call_sid, status, agent, variables, digest, attempt } = opening;
         let agent_id = agent.as_ref().map(|a| a.id.clone());
         let placed = digest.is_some();
         let brief = Brief { call, agent, variables, digest };
@@ -225,7 +246,7 @@ impl<S: RoomStore> Turn<'_, S> {
         self.room.brief = Some(brief);
         self.sign_of_life();
         self.record("opened", CallFact::Opened { direction, from, to, agent: agent_id })?;
-        self.room.desk.placement = placed.then_some(Placed { placement: Placement::Pending, since: self.now });
+        self.room.desk.placement = placed.then_some(Placed { placement: Placement::Pending, since: self.now, attempt });
         if let Some(call_sid) = call_sid {
             self.bind(&call_sid)?;
         }
@@ -257,13 +278,34 @@ impl<S: RoomStore> Turn<'_, S> {
                 self.passing_status(CallStatus::Failed)?;
                 true
             }
-            Placement::Deferred | Placement::Unknown | Placement::Pending => self.room.desk.view.call_sid.is_none(),
+            Placement::Deferred | Placement::Unknown | Placement::Pending | Placement::NeverMade => {
+                self.room.desk.view.call_sid.is_none()
+            }
         };
         if known {
-            self.room.desk.placement = Some(Placed { placement: outcome.placement, since: self.now });
+            self.set_placement(outcome.placement);
         }
-        let placement = self.room.desk.placement.as_ref().map(|p| p.placement.clone());
-        Ok(RoomResponse::Opened(Opened::Known { placement }))
+        Ok(RoomResponse::Opened(Opened::Known { placement: self.placement() }))
+    }
+
+    /// Where the placing stands, to somebody who asks the same once more.
+    fn recall(&self, digest: &str) -> Opened {
+        let same = self.room.brief.as_ref().is_some_and(|brief| brief.digest.as_deref() == Some(digest));
+        match self.placement() {
+            _ if !same => Opened::Conflict,
+            Some(Placement::Deferred) if self.room.desk.view.state.is_over() => Opened::Spent,
+            placement => Opened::Known { placement },
+        }
+    }
+
+    fn placement(&self) -> Option<Placement> {
+        self.room.desk.placement.as_ref().map(|placed| placed.placement.clone())
+    }
+
+    /// Notes where the placing stands since now.
+    pub(super) fn set_placement(&mut self, placement: Placement) {
+        let attempt = self.room.desk.placement.take().map(|placed| placed.attempt).unwrap_or_default();
+        self.room.desk.placement = Some(Placed { placement, since: self.now, attempt });
     }
 
     /// Takes a report of Twilio's. A report about another leg than the call's changes nothing.
@@ -292,6 +334,13 @@ impl<S: RoomStore> Turn<'_, S> {
                     self.broadcast(&ServerMessage::Live { speaker: track.speaker(), key, text, started_at: at });
                 }
             }
+            Reported::Dialled { status, at } => {
+                // Only how far it got: its end is told by the question after `<Dial>`, and by our own leg's end.
+                if matches!(status, CallStatus::Ringing | CallStatus::InProgress) {
+                    let event = CallEvent::Status { status, at, duration_s: None, sip_code: None };
+                    self.record(&format!("dialled:{}", status.as_str()), CallFact::Life { event })?;
+                }
+            }
             Reported::AnsweredBy { who } => {
                 self.room.desk.answered_by.get_or_insert(who);
             }
@@ -310,7 +359,7 @@ impl<S: RoomStore> Turn<'_, S> {
         let due = self.room.desk.outbox.take_due(self.now);
         for (key, version) in due {
             match self.room.task(key, version) {
-                Some(task) => self.effects.push(Effect::Work(super::Work { key, version, task })),
+                Some(task) => self.work(key, version, task),
                 None => self.room.desk.outbox.drop(key),
             }
         }

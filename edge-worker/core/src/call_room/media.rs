@@ -5,7 +5,8 @@
 use super::desk::Offered;
 use super::machine::Turn;
 use super::{
-    After, Answer, Answering, Interlude, NextStep, NodeChoice, Offer, RoomResponse, RoomStore, StoreFault, WorkKey,
+    After, Answer, Answering, Interlude, NextStep, NodeChoice, Offer, RoomResponse, RoomStore, Seat, StoreFault,
+    WorkKey,
 };
 use shared::call::EndReason;
 use shared::node_api::NodeOrder;
@@ -17,7 +18,7 @@ pub(super) const MOST_RESCUES: u32 = 3;
 impl<S: RoomStore> Turn<'_, S> {
     /// A leg wants TwiML.
     pub(super) fn answer(&mut self, answering: Answering) -> Result<Answer, StoreFault> {
-        let Answering { call_sid, opening, status, node, nonce } = answering;
+        let Answering { call_sid, opening, status, seat, nonce, last } = answering;
         if self.room.brief.is_none() {
             let Some(opening) = opening else { return Ok(Answer::Unknown) };
             self.open(opening)?;
@@ -40,8 +41,12 @@ impl<S: RoomStore> Turn<'_, S> {
             return Ok(Answer::Dial);
         }
         if let Some(offered) = &desk.offer {
-            return Ok(self.repeat(offered).map_or(Answer::Inert, Answer::Media));
+            let epoch = offered.offer.epoch;
+            let lost = last && offered.redeemed;
+            let other = if lost { Answer::GoOn { epoch } } else { Answer::Inert };
+            return Ok(self.repeat(offered).map_or(other, Answer::Media));
         }
+        let Some(Seat { node }) = seat else { return Ok(Answer::NeedsNode) };
         let Some(to) = node else {
             self.verdict(EndReason::NoCapacity)?;
             return Ok(Answer::NoCapacity);
@@ -58,9 +63,12 @@ impl<S: RoomStore> Turn<'_, S> {
             return Ok(NextStep::Inert);
         }
         self.sign_of_life();
-        self.passing_status(after.status)?;
         let (epoch, rescue) = match after.ended {
             Interlude::Dial { verdict } => {
+                // Our leg is up as soon as the dialling ends, connected or not: that is nobody's answer.
+                if after.status.is_terminal() {
+                    self.passing_status(after.status)?;
+                }
                 if let Some(reason) = verdict {
                     self.verdict(reason)?;
                 }
@@ -68,15 +76,18 @@ impl<S: RoomStore> Turn<'_, S> {
             }
             Interlude::Stream { epoch, rescue } => (epoch, rescue),
         };
+        self.passing_status(after.status)?;
         let desk = &self.room.desk;
         let Some(offered) = &desk.offer else { return Ok(NextStep::HangUp) };
         if desk.view.state.is_over() || desk.hang_up_asked {
             return Ok(NextStep::HangUp);
         }
-        if epoch != offered.offer.epoch {
+        // An offer that nobody took up in its time leaves the stream before it in its place.
+        let asked_again = epoch.next() == offered.offer.epoch;
+        let lapsed = asked_again && !offered.redeemed && self.now >= offered.offer.expires;
+        if epoch != offered.offer.epoch && !lapsed {
             // The same question once more, before the answer was taken up: the same answer. Otherwise another verb has
             // taken the call over.
-            let asked_again = epoch.next() == offered.offer.epoch;
             let same = asked_again.then(|| self.repeat(offered)).flatten();
             return Ok(same.map_or(NextStep::Inert, NextStep::Media));
         }
@@ -130,7 +141,7 @@ impl<S: RoomStore> Turn<'_, S> {
             nonce,
             expires: self.now.plus(ticket::STREAM_TTL_MS),
         };
-        desk.offer = Some(Offered { offer: offer.clone(), at: self.now, redeemed: false });
+        desk.offer = Some(Offered { offer: offer.clone(), at: self.now, redeemed: false, taken: false });
         Some(offer)
     }
 }

@@ -9,13 +9,15 @@ use shared::call::{CallEvent, CallStatus, Direction, EndReason};
 use shared::console_api::{CallFact, ServerMessage};
 use shared::ids::{Epoch, NodeId};
 use shared::node_api::{
-    CLOSE_BAD_MESSAGE, CLOSE_REFUSED, CLOSE_SUPERSEDED, CallPlan, MAX_MESSAGE_BYTES, NodeEvent, NodeFact, NodeMessage,
-    NodeOrder, PROTOCOL_VERSION, RoomMessage, Speaker,
+    CLOSE_BAD_MESSAGE, CLOSE_REFUSED, CLOSE_SUPERSEDED, CallPlan, HeardLine, MAX_MESSAGE_BYTES, NodeEvent, NodeFact,
+    NodeMessage, NodeOrder, PROTOCOL_VERSION, RoomMessage, Speaker,
 };
 use shared::ticket::{Audience, Claims};
 
 /// Most orders that wait at once.
 const MOST_ORDERS: usize = 64;
+/// Most of the conversation that a plan carries, bytes of JSON.
+const MOST_HEARD_BYTES: usize = 24 * 1024;
 /// How long an owner may come back with its resume token.
 const RESUME_TTL_MS: i64 = 24 * 3_600_000;
 
@@ -68,6 +70,11 @@ impl<S: RoomStore> Turn<'_, S> {
                 if claims.epoch != offer.epoch || claims.nonce != offer.nonce || claims.node != offer.to.node {
                     return Ok(Err("ticket_invalid"));
                 }
+                if offered.redeemed && offered.taken {
+                    // It has heard `begin` and has a resume token: whoever comes with the ticket saw it somewhere.
+                    self.note("a ticket was shown a second time, after its call had begun, and was refused");
+                    return Ok(Err("ticket_used"));
+                }
                 if offered.redeemed {
                     // The same node with the same ticket: its first socket broke before it heard `begin`.
                     return Ok(Ok(()));
@@ -106,6 +113,11 @@ impl<S: RoomStore> Turn<'_, S> {
             return Ok(());
         };
         self.sign_of_life();
+        if entry.greeted
+            && let Some(offered) = &mut self.room.desk.offer
+        {
+            offered.taken |= offered.offer.epoch == entry.epoch;
+        }
         match message {
             NodeMessage::Hello { node, last_line, .. } => {
                 if node == entry.node {
@@ -178,6 +190,7 @@ impl<S: RoomStore> Turn<'_, S> {
         let since = view.state.answered_at.unwrap_or(opened.at).max(opened.at);
         let gone_s = u32::try_from(self.now.since(since).max(0) / 1000).unwrap_or(u32::MAX);
         let heard = self.room.transcript.heard();
+        let greeted = heard.iter().any(|line| line.speaker == Speaker::Agent);
         let claims = Claims {
             audience: Audience::Resume,
             call: brief.call.clone(),
@@ -198,8 +211,8 @@ impl<S: RoomStore> Turn<'_, S> {
             remaining_s: agent.limits.max_duration_s.saturating_sub(gone_s).max(1),
             agent,
             variables: brief.variables.clone(),
-            greeted: heard.iter().any(|line| line.speaker == Speaker::Agent),
-            heard,
+            greeted,
+            heard: newest(heard),
         };
         Some((plan, self.room.tickets.sign(&claims)))
     }
@@ -297,6 +310,19 @@ impl<S: RoomStore> Turn<'_, S> {
         let text = serde_json::to_string(message).unwrap_or_default();
         self.effects.push(Effect::Send { socket: socket.clone(), text });
     }
+}
+
+/// The newest lines that fit, oldest first: an agent that takes a call over needs the last minutes of it, not all.
+fn newest(mut heard: Vec<HeardLine>) -> Vec<HeardLine> {
+    let mut room = MOST_HEARD_BYTES;
+    let kept = heard.iter().rev().take_while(|line| {
+        let size = serde_json::to_string(line).map_or(usize::MAX, |text| text.len() + 1);
+        let fits = size <= room;
+        room = room.saturating_sub(size);
+        fits
+    });
+    let kept = kept.count();
+    heard.split_off(heard.len() - kept)
 }
 
 /// Whether a node's reason ends the call. A node that must stop or has lost its stream only ends its own part: Twilio asks

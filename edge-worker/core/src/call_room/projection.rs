@@ -28,6 +28,7 @@ impl Room {
                 Some(Task::Project(vec![history::upsert(&snapshot, transcript, self.desk.settled, version)?]))
             }
             WorkKey::Board => Some(Task::Board { call: self.board_call(version)?, over: view.state.is_over() }),
+            WorkKey::Note => None,
             WorkKey::HangUp => Some(Task::Twilio(TwilioOrder::HangUp { call_sid: view.call_sid.clone()? })),
             WorkKey::Fetch => Some(Task::Twilio(TwilioOrder::Fetch { call_sid: view.call_sid.clone()? })),
             WorkKey::Find => {

@@ -15,6 +15,8 @@ pub(super) const SIGN_STEP_MS: i64 = 15_000;
 const QUIET_MS: i64 = 60_000;
 /// A stream that was offered must come within this.
 const STREAM_MS: i64 = 30_000;
+/// A call whose node is gone is given this long for Twilio's question and a new stream.
+const ORPHANED_MS: i64 = 10_000;
 /// When Twilio cannot be asked either, a stream that has not come by then is lost.
 const STREAM_LOST_MS: i64 = 120_000;
 /// A call with a verdict must end at Twilio within this; then it is looked after. Longer where the caller still hears a
@@ -66,7 +68,7 @@ impl Room {
             if state.is_over() {
                 return None;
             }
-            let Some(Placed { placement, since }) = &desk.placement else { return Some(give_up) };
+            let Some(Placed { placement, since, .. }) = &desk.placement else { return Some(give_up) };
             return Some(match placement {
                 Placement::Pending => (since.plus(PLACING_MS), Duty::PlacingLost),
                 Placement::Deferred => (since.plus(DEFERRED_MS), Duty::NeverMade),
@@ -79,7 +81,7 @@ impl Room {
                         (find, Duty::Find)
                     }
                 }
-                Placement::Accepted { .. } | Placement::Refused { .. } => give_up,
+                Placement::Accepted { .. } | Placement::Refused { .. } | Placement::NeverMade => give_up,
             });
         }
         if state.is_over() {
@@ -92,7 +94,7 @@ impl Room {
             let look = desk.over_at.unwrap_or(opened.at).max(desk.last_sign).plus(patience);
             return Some(if pending { give_up } else { (look, Duty::Fetch) }).map(|d| d.min_with(give_up));
         }
-        let waiting = desk.offer.as_ref().filter(|offered| !offered.redeemed);
+        let waiting = desk.offer.as_ref().filter(|offered| !offered.redeemed && !self.is_owned());
         let mut first = give_up;
         if let Some(offered) = waiting {
             first = first.min_with((offered.at.plus(STREAM_LOST_MS), Duty::StreamLost));
@@ -104,6 +106,11 @@ impl Room {
             first = first.min_with((desk.last_sign.plus(QUIET_MS), Duty::Fetch));
         }
         Some(first)
+    }
+
+    /// Whether a node carries the call at this moment, whatever else was offered.
+    fn is_owned(&self) -> bool {
+        self.desk.current.is_some() && self.desk.view.node_ended.is_none()
     }
 
     /// When everything that was said must have arrived.
@@ -175,10 +182,16 @@ impl<S: RoomStore> Turn<'_, S> {
         let now = self.now;
         match duty {
             Duty::PlacingLost => {
-                self.room.desk.placement = Some(Placed { placement: Placement::Unknown, since: now });
+                self.set_placement(Placement::Unknown);
             }
             Duty::Find => self.room.desk.outbox.want(WorkKey::Find, now),
-            Duty::NeverMade => self.passing_status(CallStatus::Failed)?,
+            Duty::NeverMade => {
+                // After a refusal for too many requests the same request may be made again, as another call.
+                if self.room.desk.placement.as_ref().is_some_and(|p| p.placement == Placement::Unknown) {
+                    self.set_placement(Placement::NeverMade);
+                }
+                self.passing_status(CallStatus::Failed)?;
+            }
             Duty::Fetch => self.room.desk.outbox.want(WorkKey::Fetch, now),
             Duty::StreamLost => {
                 self.verdict(EndReason::StreamLost)?;
@@ -253,10 +266,11 @@ impl<S: RoomStore> Turn<'_, S> {
                     Ok(())
                 }
                 // Twilio does not know the leg: nothing more will be heard of it.
-                WorkKey::Fetch | WorkKey::Find | WorkKey::Project | WorkKey::Board => {
+                WorkKey::Fetch | WorkKey::Find | WorkKey::Project | WorkKey::Board | WorkKey::Note => {
                     self.passing_status(CallStatus::Completed)
                 }
             },
+            TwilioOutcome::Foreign => self.passing_status(CallStatus::Completed),
             TwilioOutcome::Found(calls) => match calls.as_slice() {
                 [only] => {
                     self.bind(only)?;
@@ -273,9 +287,12 @@ impl<S: RoomStore> Turn<'_, S> {
     fn wind_up(&mut self) -> Result<(), StoreFault> {
         let desk = &self.room.desk;
         let now = self.now;
-        let stream_late = desk.offer.as_ref().is_some_and(|o| !o.redeemed && now.since(o.at) >= STREAM_MS);
-        // Its node is gone and Twilio never asked how to go on.
-        let orphaned = desk.view.node_ended.is_some() && desk.current.is_none();
+        let offered = desk.offer.as_ref().filter(|o| !o.redeemed).map(|o| now.since(o.at));
+        let stream_late = !self.room.is_owned() && offered.is_some_and(|age| age >= STREAM_MS);
+        // Its node is gone and Twilio never asked how to go on, for longer than a question and its repetitions take.
+        let gone = desk.view.node_ended.map(|_| now.since(desk.view.node_ended_at.unwrap_or_default()));
+        let fresh = offered.is_some_and(|age| age < STREAM_MS);
+        let orphaned = gone.is_some_and(|age| age >= ORPHANED_MS) && desk.current.is_none() && !fresh;
         if !desk.view.state.is_over() && (stream_late || orphaned) {
             self.verdict(EndReason::StreamLost)?;
         }

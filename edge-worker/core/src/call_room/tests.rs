@@ -124,6 +124,7 @@ fn opening() -> Opening {
         agent: Some(agent("desk")),
         variables: BTreeMap::from([("name".to_owned(), "Ada".to_owned())]),
         digest: None,
+        attempt: "attempt-1".into(),
     }
 }
 
@@ -132,8 +133,9 @@ fn answering(node: Option<NodeChoice>) -> Answering {
         call_sid: call_sid(1),
         opening: Some(opening()),
         status: CallStatus::Ringing,
-        node,
+        seat: Some(Seat { node }),
         nonce: "00112233445566778899aabbccddeeff".into(),
+        last: false,
     }
 }
 

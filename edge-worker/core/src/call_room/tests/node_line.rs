@@ -259,3 +259,57 @@ fn an_owner_that_is_overtaken_may_finish_what_it_says() {
     }
     bench.check();
 }
+
+#[test]
+fn a_ticket_that_was_seen_somewhere_opens_nothing_once_its_owner_has_begun() {
+    let (mut bench, offer, socket) = Bench::talking();
+    bench.say(&socket, &facts(1, vec![fact(1, NodeEvent::Digit { digit: '1' })]));
+    let thief = SocketId("thief".into());
+    let effects = bench.open_node(&thief, &offer);
+    assert_eq!(messages(&effects, &thief), [refused("ticket_used")]);
+    assert_eq!((closed(&effects, &thief), closed(&effects, &socket)), (Some(CLOSE_REFUSED), None));
+    assert!(matches!(works(&effects).as_slice(), [Work { task: Task::Note(_), .. }]), "the operator is told");
+    // The owner is where it was, and comes back with what only it was given.
+    assert_eq!(
+        bench.say(&socket, &facts(1, vec![fact(2, NodeEvent::Digit { digit: '2' })])),
+        [RoomMessage::Ack { line: 2 }]
+    );
+    bench.handle(RoomInput::NodeClosed { socket });
+    assert_eq!(messages(&bench.open_node(&thief, &offer), &thief), [refused("ticket_used")]);
+    let again = SocketId("again".into());
+    bench.handle(RoomInput::NodeOpened { socket: again.clone(), entry: resume_entry(&offer) });
+    assert!(matches!(bench.say(&again, &hello(&offer, 2)).as_slice(), [RoomMessage::Begin { acked_line: 2, .. }]));
+    bench.check();
+}
+
+#[test]
+fn the_longest_plan_fits_into_one_message() {
+    let mut desk = agent("desk");
+    // Control characters are the longest in JSON: six bytes each.
+    desk.instructions = "\u{1}".repeat(shared::agent::Agent::MAX_TEXT);
+    desk.greeting = Some("\u{1}".repeat(shared::agent::Agent::MAX_TEXT));
+    let variables = BTreeMap::from([("v".to_owned(), "x".repeat(16 * 1024))]);
+    let mut bench = Bench::new();
+    let opening = Opening { agent: Some(desk), variables, ..opening() };
+    let request = Answering { opening: Some(opening), ..answering(Some(node("m1"))) };
+    let RoomResponse::Answer(Answer::Media(offer)) = bench.ask(RoomRequest::Answer(Box::new(request))) else {
+        panic!()
+    };
+    let socket = SocketId("n1".into());
+    bench.open_node(&socket, &offer);
+    bench.say(&socket, &hello(&offer, 0));
+    for line in 1..=300 {
+        let speaker = if line == 1 { Speaker::Agent } else { Speaker::Caller };
+        let text = format!("{line} {}", "\u{1f600}".repeat(250));
+        bench.say(&socket, &facts(1, vec![fact(line, said(speaker, &format!("i{line}"), &text, line as i64))]));
+    }
+    let again = SocketId("n2".into());
+    bench.handle(RoomInput::NodeOpened { socket: again.clone(), entry: resume_entry(&offer) });
+    let begun = bench.say(&again, &hello(&offer, 300));
+    let [begin @ RoomMessage::Begin { plan, .. }] = begun.as_slice() else { panic!("{begun:?}") };
+    let size = serde_json::to_string(begin).unwrap().len();
+    assert!(size <= shared::node_api::MAX_ROOM_MESSAGE_BYTES, "{size}");
+    assert!(plan.greeted, "although the greeting is no longer among the newest lines");
+    assert!((20..=24).contains(&plan.heard.len()), "{}", plan.heard.len());
+    assert!(plan.heard[plan.heard.len() - 1].text.starts_with("300 "));
+}

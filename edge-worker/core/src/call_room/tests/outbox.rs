@@ -24,7 +24,7 @@ fn the_history_and_the_board_are_told_until_they_have_heard() {
                         TwilioOutcome::Stands { status: CallStatus::InProgress, duration_s: None, ended_at: None };
                     bench.done(&work, WorkOutcome::Twilio(stands));
                 }
-                WorkKey::Board | WorkKey::HangUp | WorkKey::Find => {
+                WorkKey::Board | WorkKey::HangUp | WorkKey::Find | WorkKey::Note => {
                     bench.done(&work, WorkOutcome::Done);
                 }
             }

@@ -20,7 +20,7 @@ fn until_over(bench: &mut Bench, answer: impl Fn(WorkKey) -> WorkOutcome) -> (i6
         let mut works = bench.ring();
         while let Some(work) = works.pop() {
             let outcome = match work.key {
-                WorkKey::Project | WorkKey::Board => WorkOutcome::Done,
+                WorkKey::Project | WorkKey::Board | WorkKey::Note => WorkOutcome::Done,
                 WorkKey::HangUp | WorkKey::Fetch | WorkKey::Find => {
                     asked.push(work.key);
                     answer(work.key)
@@ -206,14 +206,18 @@ fn whoever_placed_the_call_died_before_it_could_say_what_became_of_it() {
 
 #[test]
 fn the_same_request_again_is_the_same_call_and_another_is_a_conflict() {
-    let (mut bench, request) = placed(Some("one"));
+    let (mut bench, same_attempt) = placed(Some("one"));
+    // Handed over twice because its answer was lost, it is still one attempt.
+    assert_eq!(bench.ask(same_attempt.clone()), RoomResponse::Opened(Opened::New));
+    let RoomRequest::Open(opening) = &same_attempt else { panic!() };
+    let request = RoomRequest::Open(Box::new(Opening { attempt: "attempt-2".into(), ..(**opening).clone() }));
     assert_eq!(bench.ask(request.clone()), RoomResponse::Opened(Opened::Known { placement: Some(Placement::Pending) }));
-    let RoomRequest::Open(opening) = &request else { panic!() };
     let other = Opening { digest: Some("two".into()), ..(**opening).clone() };
     assert_eq!(bench.ask(RoomRequest::Open(Box::new(other))), RoomResponse::Opened(Opened::Conflict));
     // Too many requests: the same request may be made again, and is then made.
     bench.ask(RoomRequest::Placed(PlacementOutcome { placement: Placement::Deferred, repeatable: true }));
     assert_eq!(bench.ask(request.clone()), RoomResponse::Opened(Opened::New));
+    assert_eq!(bench.ask(same_attempt), RoomResponse::Opened(Opened::Known { placement: Some(Placement::Pending) }));
     let refused = Placement::Refused { status: 400, code: 21211, message: "no".into() };
     bench.ask(RoomRequest::Placed(PlacementOutcome { placement: refused.clone(), repeatable: true }));
     assert_eq!(bench.ask(request), RoomResponse::Opened(Opened::Known { placement: Some(refused) }));
@@ -230,6 +234,60 @@ fn a_deferred_dialling_that_nobody_repeats_is_over() {
     bench.ask(RoomRequest::Placed(PlacementOutcome { placement: Placement::Deferred, repeatable: true }));
     let (took, asked) = until_over(&mut bench, |_| WorkOutcome::Failed);
     assert_eq!((took, asked.len()), (600_000, 0));
+    // Its key is free for another call, and its story does not change.
+    let recall = |digest: &str| RoomRequest::Recall { digest: digest.into() };
+    assert_eq!(bench.ask(recall("digest")), RoomResponse::Opened(Opened::Spent));
+    assert_eq!(bench.ask(recall("another")), RoomResponse::Opened(Opened::Conflict));
+    assert_eq!(Bench::new().ask(recall("digest")), RoomResponse::Unknown);
+}
+
+#[test]
+fn a_call_that_is_being_rescued_is_not_ended() {
+    let (mut bench, _, socket) = Bench::talking();
+    // A minute of quiet is nearly over when the node goes away.
+    bench.now = bench.alarm.unwrap().plus(-2_000);
+    bench.say(&socket, &facts(1, vec![fact(1, NodeEvent::Ended { reason: EndReason::NodeStopped })]));
+    bench.handle(RoomInput::NodeClosed { socket });
+    let ended_at = bench.now;
+    let mut asked = 0;
+    while bench.now.since(ended_at) < 9_000 && bench.alarm.is_some_and(|at| at.since(ended_at) < 9_000) {
+        for work in bench.ring() {
+            asked += u32::from(work.key == WorkKey::Fetch);
+            let outcome = if work.key == WorkKey::Fetch { stands(CallStatus::InProgress) } else { WorkOutcome::Done };
+            bench.done(&work, outcome);
+        }
+    }
+    bench.now = ended_at.plus(9_000);
+    let work = Work { call: call_id(), key: WorkKey::Fetch, version: 1, task: Task::Note("") };
+    let _ = asked;
+    bench.room.desk.outbox.want(WorkKey::Fetch, bench.now);
+    bench.done(&work, stands(CallStatus::InProgress));
+    assert!(!bench.room.view().state.is_over(), "Twilio's question is on its way");
+    // It came, and a new stream is on its way.
+    let RoomResponse::After(NextStep::Media(_)) = bench.ask(after(1, Some(Some(node("m2"))))) else { panic!() };
+    bench.now = ended_at.plus(20_000);
+    bench.room.desk.outbox.want(WorkKey::Fetch, bench.now);
+    bench.done(&work, stands(CallStatus::InProgress));
+    assert!(!bench.room.view().state.is_over(), "a new stream is on its way");
+    bench.check();
+}
+
+#[test]
+fn an_offer_that_nobody_takes_does_not_end_a_call_that_a_node_carries() {
+    let (mut bench, ..) = Bench::talking();
+    // A copy of Twilio's question makes an offer; the stream it asks about lives.
+    let RoomResponse::After(NextStep::Media(_)) = bench.ask(after(1, Some(Some(node("m2"))))) else { panic!() };
+    while bench.now.since(START) < 400_000 {
+        for work in bench.ring() {
+            let outcome = if work.key == WorkKey::Fetch { stands(CallStatus::InProgress) } else { WorkOutcome::Done };
+            bench.done(&work, outcome);
+        }
+    }
+    assert!(!bench.room.view().state.is_over());
+    // The real question still gets a stream.
+    let RoomResponse::After(NextStep::Media(offer)) = bench.ask(after(1, Some(Some(node("m2"))))) else { panic!() };
+    assert_eq!(offer.epoch, Epoch(3));
+    bench.check();
 }
 
 #[test]

@@ -261,7 +261,7 @@ impl Storm {
             }),
             (_, Task::Twilio(TwilioOrder::HangUp { .. })) => WorkOutcome::Twilio(TwilioOutcome::Carried),
             (_, Task::Twilio(TwilioOrder::Find { .. })) => WorkOutcome::Twilio(TwilioOutcome::Found(Vec::new())),
-            (_, Task::Project(_) | Task::Board { .. }) => WorkOutcome::Done,
+            (_, Task::Project(_) | Task::Board { .. } | Task::Note(_)) => WorkOutcome::Done,
         };
         self.handle(RoomInput::WorkDone { key: work.key, version: work.version, outcome });
     }
