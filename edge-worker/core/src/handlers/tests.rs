@@ -157,6 +157,25 @@ fn bearer(key: &str, mut request: Request) -> Request {
     request
 }
 
+/// The same request, signed by a node: the opening of a room's socket.
+fn by_node(deployment: &Deployment, node: &str, mut request: Request) -> Request {
+    let (node, at, nonce) = (NodeId::parse(node).unwrap(), deployment.world.now(), "nonce00000000000000");
+    let signature = node_auth::sign(&Secret::new(NODE_SECRET), &request.path, &node, at, nonce, &request.body);
+    request.headers.extend([
+        (node_auth::HEADER_NODE.into(), node.to_string()),
+        (node_auth::HEADER_TIME.into(), at.0.to_string()),
+        (node_auth::HEADER_NONCE.into(), nonce.into()),
+        (node_auth::HEADER_SIGNATURE.into(), signature),
+    ]);
+    request
+}
+
+/// The node to which a document gives the media.
+fn node_of(twiml: &str) -> String {
+    let url = attribute(twiml, "Stream", "url").unwrap();
+    url.rsplit('/').next().unwrap().to_owned()
+}
+
 fn socket(target: &str) -> Request {
     let mut request = get(target);
     request.headers.push(("upgrade".into(), "websocket".into()));

@@ -5,13 +5,14 @@
 use super::refusal::Refusal;
 use crate::config::Config;
 use crate::http::{Method, Request, Response};
-use crate::ports::{Level, Ports, Record};
+use crate::ports::{Level, Patience, Ports, Record, Unavailable, within};
 use crate::route::Route;
 use shared::ids::CallId;
 use shared::time::UnixMillis;
 use shared::twilio::signature::{self, Refused, Signed};
 use shared::twilio::twiml;
 use shared::twilio::webhook::{CallFields, Form, InvalidForm};
+use std::future::Future;
 
 pub(super) mod addresses;
 mod after_stream;
@@ -20,6 +21,12 @@ mod voice;
 
 /// What the caller hears when nothing else can be done.
 pub(super) const SORRY: &str = "We are sorry, something went wrong on our side. Please call again in a moment.";
+
+/// How long a question may take inside, milliseconds. Twilio waits for four seconds and then asks elsewhere or hangs up, so
+/// whoever is asked answers before that, be it with "one moment, please".
+const QUESTION_MS: u32 = 3_000;
+/// How long a report may take to be parked, after its room has had its time.
+const PARKING_MS: u32 = 2_000;
 
 /// A request that is Twilio's.
 struct Webhook<'a> {
@@ -53,14 +60,22 @@ pub(super) async fn handle<P: Ports>(
 ) -> Result<Response, Refusal> {
     let webhook = admit(config, ports, request)?;
     if route == Route::AfterStream {
-        return Ok(xml(&after_stream::answer(config, ports, &webhook).await?));
+        return Ok(xml(&after_stream::answer(config, ports, &webhook).await));
     }
     if is_question(route) {
         let last = route == Route::Fallback;
-        return Ok(xml(&voice::answer(config, ports, now, &webhook, last).await?));
+        return Ok(xml(&voice::answer(config, ports, now, &webhook, last).await));
     }
     // A callback is recognised by its fields, whatever address it came to.
-    callback::take(config, ports, now, &webhook).await
+    Ok(callback::take(config, ports, now, &webhook).await)
+}
+
+/// What a question's answer is made from, if it comes in time.
+async fn in_time<T>(
+    ports: &impl Patience,
+    work: impl Future<Output = Result<T, Unavailable>>,
+) -> Result<T, Unavailable> {
+    within(ports, QUESTION_MS, work).await.unwrap_or(Err(Unavailable))
 }
 
 /// Whether Twilio wants TwiML there.
@@ -116,9 +131,9 @@ fn admit<'a, P: Ports>(config: &Config, ports: &P, request: &'a Request) -> Resu
     Ok(Webhook { form, request, call })
 }
 
-/// A form that has our account's signature and yet a field without its grammar.
-fn malformed<P: Ports>(ports: &P, invalid: &InvalidForm) -> Refusal {
+/// Notes a form that has our account's signature and yet a field without its grammar. It is Twilio's all the same: whoever
+/// asks is answered in Twilio's language, since a caller may be waiting.
+fn malformed<P: Ports>(ports: &P, invalid: &InvalidForm) {
     let message = "a signed request of Twilio's could not be read";
-    ports.record(Record { level: Level::Warn, message, call: None, detail: Some(invalid.to_string()) });
-    Refusal::new(400, "invalid_form", invalid.to_string())
+    ports.record(Record { level: Level::Error, message, call: None, detail: Some(invalid.to_string()) });
 }

@@ -4,7 +4,7 @@ use crate::ports::DatabaseFault;
 const XML: &str = r#"<?xml version="1.0" encoding="UTF-8"?>"#;
 
 fn all_broken() -> Faults {
-    Faults { rooms: true, switchboard: true, database: Some(DatabaseFault::Unavailable), evictions: false }
+    Faults { rooms: true, switchboard: true, database: Some(DatabaseFault::Unavailable), ..Faults::default() }
 }
 
 #[test]
@@ -67,8 +67,12 @@ fn a_lapsed_lease_gets_no_calls() {
 
 #[test]
 fn twilio_always_gets_twiml_whatever_is_broken() {
-    let broken =
-        [Faults { rooms: true, ..Faults::default() }, Faults { switchboard: true, ..Faults::default() }, all_broken()];
+    let broken = [
+        Faults { rooms: true, ..Faults::default() },
+        Faults { switchboard: true, ..Faults::default() },
+        all_broken(),
+        Faults { silence: true, ..Faults::default() },
+    ];
     for faults in broken {
         let deployment = Deployment::with_node();
         let twiml = ring(&deployment, 1);
@@ -118,7 +122,7 @@ fn a_replayed_webhook_has_no_second_effect_and_gets_no_ticket() {
         let ticket = attribute(&first, "Parameter", "value").unwrap();
         let call = first.split("call=").nth(1).unwrap().split("&amp;").next().unwrap().to_owned();
         let Reply::Upgrade(Upgrade::Node { call, entry }) =
-            deployment.reply(bearer(&ticket, socket(&format!("/node/calls/{call}"))))
+            deployment.reply(by_node(&deployment, "m1", bearer(&ticket, socket(&format!("/node/calls/{call}")))))
         else {
             panic!()
         };
@@ -156,6 +160,94 @@ fn a_replayed_webhook_has_no_second_effect_and_gets_no_ticket() {
     assert_eq!(deployment.world.asked().twilio, twilio);
 }
 
+#[test]
+fn a_replayed_question_takes_nobodys_seat() {
+    let deployment = Deployment::new();
+    deployment.beat("m1", 9, false);
+    assert!(ring(&deployment, 1).contains("<Connect"), "the last seat");
+    let mut ended = inbound_fields(&call_sid(1));
+    ended.retain(|(name, _)| *name != "CallStatus");
+    ended.push(("CallStatus", "completed".into()));
+    deployment.send(twilio_post("/api/calls/status", &borrowed(&ended)));
+    deployment.advance(4_000);
+    deployment.beat("m1", 9, false);
+    for _ in 0..20 {
+        assert!(!ring(&deployment, 1).contains("<Connect"));
+    }
+    assert!(ring(&deployment, 2).contains("<Connect"), "the seat is still free");
+}
+
+#[test]
+fn falling_back_in_the_middle_of_a_call_finds_another_node() {
+    let deployment = Deployment::with_node();
+    let twiml = ring(&deployment, 1);
+    let ticket = attribute(&twiml, "Parameter", "value").unwrap();
+    let call = twiml.split("call=").nth(1).unwrap().split("&amp;").next().unwrap().to_owned();
+    let upgrade = by_node(&deployment, "m1", bearer(&ticket, socket(&format!("/node/calls/{call}"))));
+    let Reply::Upgrade(Upgrade::Node { call, entry }) = deployment.reply(upgrade) else { panic!() };
+    deployment.world.open_node(&call, entry);
+    deployment.beat("m2", 0, false);
+    // The node dies, and `/voice/after-stream` did not answer in time.
+    let mut fields = inbound_fields(&call_sid(1));
+    fields.retain(|(name, _)| *name != "CallStatus");
+    fields.extend([("CallStatus", "in-progress".to_owned()), ("ErrorCode", "11200".to_owned())]);
+    let fallback = || text(&deployment.send(twilio_post("/voice/fallback", &borrowed(&fields))));
+    let rescued = fallback();
+    assert_eq!(attribute(&rescued, "Stream", "url").as_deref(), Some("wss://m2.example.com/media/m2"));
+    assert_eq!(fallback(), rescued, "asked again, the same answer");
+    // `/voice` itself never gives a stream away a second time.
+    assert!(ring(&deployment, 1).contains("/media/m2"), "the offer that waits");
+    let mut over = inbound_fields(&call_sid(1));
+    over.retain(|(name, _)| *name != "CallStatus");
+    over.push(("CallStatus", "completed".into()));
+    deployment.send(twilio_post("/api/calls/status", &borrowed(&over)));
+    assert!(fallback().ends_with("<Response/>"), "a call that is over is not revived");
+}
+
+#[test]
+fn a_browsers_call_is_answered_when_the_far_end_answers() {
+    let deployment = Deployment::new();
+    let browser = deployment.set_up();
+    let token = read(&deployment.send(browser.on(get("/api/token"))));
+    let identity = token["identity"].as_str().unwrap().to_owned();
+    let fields = browser_fields(&identity, "+15550100123");
+    let twiml = text(&deployment.send(twilio_post("/voice", &borrowed(&fields))));
+    let reports = target_of(&attribute(&twiml, "Number", "statusCallback").unwrap());
+    let action = target_of(&attribute(&twiml, "Dial", "action").unwrap());
+    let call = reports.split("call=").nth(1).unwrap().to_owned();
+    let shown = || read(&deployment.send(browser.on(get(&format!("/api/calls/{call}")))))["call"].clone();
+    let child = |status: &str, at: &str| {
+        let mut child = inbound_fields(&call_sid(6));
+        child.retain(|(name, _)| !matches!(*name, "CallStatus" | "Direction"));
+        child.extend([
+            ("CallStatus", status.to_owned()),
+            ("Direction", "outbound-dial".to_owned()),
+            ("ParentCallSid", call_sid(5).to_string()),
+            ("Timestamp", at.to_owned()),
+        ]);
+        assert_eq!(deployment.send(twilio_post(&reports, &borrowed(&child))).status, 204);
+    };
+    child("ringing", "Thu, 01 Jan 2026 00:00:02 +0000");
+    assert_eq!((&shown()["status"], &shown()["answeredAt"]), (&json!("ringing"), &Value::Null));
+    child("in-progress", "Thu, 01 Jan 2026 00:00:09 +0000");
+    assert_eq!(shown()["status"], "in-progress");
+    assert_eq!(shown()["answeredAt"], "2026-01-01T00:00:09.000Z");
+    child("completed", "Thu, 01 Jan 2026 00:00:30 +0000");
+    deployment.advance(30_000);
+    let mut after = browser_fields(&identity, "+15550100123");
+    after.retain(|(name, _)| *name != "CallStatus");
+    after.extend([("CallStatus", "in-progress".to_owned()), ("DialCallStatus", "completed".to_owned())]);
+    deployment.send(twilio_post(&action, &borrowed(&after)));
+    assert_eq!(shown()["answeredAt"], "2026-01-01T00:00:09.000Z");
+    // Somebody else's child: the copy names no call, or another leg.
+    let mut stranger = inbound_fields(&call_sid(7));
+    stranger.retain(|(name, _)| *name != "CallStatus");
+    stranger.extend([("CallStatus", "in-progress".to_owned()), ("ParentCallSid", call_sid(8).to_string())]);
+    for target in ["/api/calls/status", reports.as_str()] {
+        assert_eq!(deployment.send(twilio_post(target, &borrowed(&stranger))).status, 204);
+    }
+}
+
 fn browser_fields(identity: &str, to: &str) -> Vec<(&'static str, String)> {
     let mut fields = inbound_fields(&call_sid(5));
     fields.retain(|(name, _)| !matches!(*name, "From" | "To" | "Caller" | "Called"));
@@ -183,7 +275,7 @@ fn a_browser_dials_with_live_transcription_as_long_as_its_session_lives() {
     assert_eq!(
         twiml,
         format!(
-            r#"{XML}<Response><Start><Transcription statusCallbackUrl="{BASE}/api/transcriptions/realtime?call={call}{fragment}" track="both_tracks" partialResults="false"/></Start><Dial action="{BASE}/voice/after-stream?call={call}{fragment}" answerOnBridge="true" callerId="{OURS}" timeLimit="14400"><Number>+15550100123</Number></Dial></Response>"#
+            r#"{XML}<Response><Start><Transcription statusCallbackUrl="{BASE}/api/transcriptions/realtime?call={call}{fragment}" track="both_tracks" partialResults="false"/></Start><Dial action="{BASE}/voice/after-stream?call={call}{fragment}" answerOnBridge="true" callerId="{OURS}" timeLimit="14400"><Number statusCallbackEvent="initiated ringing answered completed" statusCallback="{BASE}/api/calls/status?call={call}{fragment}">+15550100123</Number></Dial></Response>"#
         )
     );
     // What was said reaches the transcript.
@@ -214,11 +306,16 @@ fn a_browser_dials_with_live_transcription_as_long_as_its_session_lives() {
     assert_eq!(transcript["lines"].as_array().unwrap().len(), 1);
     assert_eq!(transcript["lines"][0]["text"], "Hello there.");
     assert_eq!(transcript["lines"][0]["speaker"], "caller");
-    // The dialled leg's own status is not this call's.
-    let mut child = inbound_fields(&call_sid(6));
-    child.push(("ParentCallSid", call_sid(5).to_string()));
-    let target = format!("/api/calls/status?call={call}");
-    assert_eq!(deployment.send(twilio_post(&target, &borrowed(&child))).status, 204);
+    // The dialled leg tells how far the call got, and not how it ends.
+    let target = target_of(&attribute(&twiml, "Number", "statusCallback").unwrap());
+    for (status, expected) in [("initiated", "ringing"), ("ringing", "ringing"), ("completed", "ringing")] {
+        let mut child = inbound_fields(&call_sid(6));
+        child.retain(|(name, _)| *name != "CallStatus");
+        child.extend([("CallStatus", status.to_owned()), ("ParentCallSid", call_sid(5).to_string())]);
+        assert_eq!(deployment.send(twilio_post(&target, &borrowed(&child))).status, 204);
+        let shown = read(&deployment.send(browser.on(get(&format!("/api/calls/{call}")))));
+        assert_eq!(shown["call"]["status"], expected, "{status}");
+    }
     // Busy.
     let mut after = browser_fields(&identity, "+15550100123");
     after.push(("DialCallStatus", "busy".into()));
@@ -293,6 +390,49 @@ fn a_report_is_known_by_its_fields_and_not_by_its_address() {
     fields.push(("Timestamp", "Thu, 01 Jan 2026 00:00:05 +0000".into()));
     assert_eq!(deployment.send(twilio_post("/api/calls/status", &borrowed(&fields))).status, 204);
     assert_eq!(deployment.send(browser.on(get(&format!("/api/calls/{}", call_sid(77))))).status, 404);
+}
+
+#[test]
+fn one_room_that_cannot_answer_does_not_hold_up_the_others() {
+    use crate::call_room::{Report, Reported};
+    use crate::ports::{Database as _, Statement};
+    let deployment = Deployment::with_node();
+    ring(&deployment, 1);
+    ring(&deployment, 2);
+    let call = |n| super::super::lookup::call_of_sid(&deployment.world.config.account, &call_sid(n));
+    let completed = |n| Report {
+        call_sid: call_sid(n),
+        what: Reported::Life {
+            event: shared::call::CallEvent::Status {
+                status: shared::call::CallStatus::Completed,
+                at: deployment.world.now(),
+                duration_s: Some(7),
+                sip_code: None,
+            },
+        },
+    };
+    // Sixty reports of a room that is broken for good stand before one of another room.
+    deployment.world.break_room(&call(1));
+    for n in 0..60_u32 {
+        let mut report = completed(1);
+        report.what = Reported::AnsweredBy { who: format!("human{n}") };
+        block_on(crate::parking::park(&deployment.world, deployment.world.now(), &call(1), &report)).unwrap();
+    }
+    deployment.advance(1_000);
+    block_on(crate::parking::park(&deployment.world, deployment.world.now(), &call(2), &completed(2))).unwrap();
+    deployment.advance(70_000);
+    let rows = deployment.world.query("SELECT call FROM parked");
+    assert!(rows.len() == 60 && rows.iter().all(|row| row.text("call") == Some(call(1).as_str())), "{}", rows.len());
+    let asked = deployment.world.asked().rooms;
+    deployment.advance(60_000);
+    assert!(deployment.world.asked().rooms - asked <= 4, "a broken room is asked once a round");
+    // A day later they are given up, and somebody is told.
+    deployment.advance(25 * 3_600_000);
+    assert_eq!(deployment.world.query("SELECT call FROM parked").len(), 0);
+    assert!(deployment.world.journal().iter().any(|r| r.message.contains("given up")));
+    let select =
+        Statement { sql: "SELECT duration_s FROM calls WHERE status = 'completed' AND duration_s = 7", values: vec![] };
+    assert_eq!(block_on(deployment.world.run(vec![select])).unwrap()[0].len(), 1);
 }
 
 #[test]

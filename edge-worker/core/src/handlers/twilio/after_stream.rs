@@ -2,17 +2,16 @@
 //! wants another node, the Switchboard is asked for one and the room once more.
 
 use super::super::auth;
-use super::super::refusal::Refusal;
 use super::voice::connect;
-use super::{SORRY, Webhook, malformed};
+use super::{SORRY, Webhook, in_time, malformed};
 use crate::call_room::{After, Interlude, NextStep, Rescue, RoomRequest, RoomResponse};
 use crate::config::Config;
 use crate::ports::{Level, Ports, Record, Unavailable};
 use crate::switchboard::{SwitchboardRequest, SwitchboardResponse};
-use shared::call::{CallStatus, EndReason};
+use shared::call::EndReason;
 use shared::ids::{CallId, Epoch};
 use shared::twilio::twiml::{Response, Verb};
-use shared::twilio::webhook::{CallFields, Form, InvalidForm};
+use shared::twilio::webhook::{CallFields, Form, InvalidForm, asked_at};
 
 /// What the caller hears when the call cannot go on.
 const LOST: &str = "We are sorry, the connection was lost. Please call again.";
@@ -20,23 +19,26 @@ const LOST: &str = "We are sorry, the connection was lost. Please call again.";
 const MOST_TRIES: u32 = 3;
 
 /// Answers the question.
-pub(super) async fn answer<P: Ports>(config: &Config, ports: &P, webhook: &Webhook<'_>) -> Result<Response, Refusal> {
-    let after = read(&webhook.form, webhook).map_err(|invalid| malformed(ports, &invalid))?;
-    let Some(call) = &webhook.call else {
-        return Err(malformed(ports, &InvalidForm::Missing("call")));
+pub(super) async fn answer<P: Ports>(config: &Config, ports: &P, webhook: &Webhook<'_>) -> Response {
+    let call = webhook.call.as_ref().ok_or(InvalidForm::Missing("call"));
+    let (call, after) = match call.and_then(|call| Ok((call, read(&webhook.form, webhook)?))) {
+        Ok(read) => read,
+        Err(invalid) => {
+            malformed(ports, &invalid);
+            return Response::apology(SORRY);
+        }
     };
-    Ok(ask(config, ports, call, after).await.unwrap_or_else(|Unavailable| {
+    in_time(ports, ask(config, ports, call, after)).await.unwrap_or_else(|Unavailable| {
         let message = "the question after a stream could not be answered at once: an object did not answer";
         ports.record(Record { level: Level::Error, message, call: Some(call.clone()), detail: None });
         let tries = webhook.tries();
         if tries >= MOST_TRIES { Response::apology(SORRY) } else { again(config, call, webhook, tries + 1) }
-    }))
+    })
 }
 
 fn read(form: &Form, webhook: &Webhook<'_>) -> Result<After, InvalidForm> {
     let call_sid = CallFields::read(form)?.call_sid;
-    let status = form.get("CallStatus").ok_or(InvalidForm::Missing("CallStatus"))?;
-    let status = CallStatus::read(status).ok_or(InvalidForm::Field("CallStatus"))?;
+    let status = asked_at(form)?;
     let ended = match form.get("DialCallStatus") {
         Some(word) => Interlude::Dial { verdict: dial_verdict(word)? },
         None => {
@@ -59,7 +61,12 @@ fn dial_verdict(word: &str) -> Result<Option<EndReason>, InvalidForm> {
     }
 }
 
-async fn ask<P: Ports>(config: &Config, ports: &P, call: &CallId, after: After) -> Result<Response, Unavailable> {
+pub(super) async fn ask<P: Ports>(
+    config: &Config,
+    ports: &P,
+    call: &CallId,
+    after: After,
+) -> Result<Response, Unavailable> {
     let first = after_step(ports, call, after.clone()).await?;
     let (NextStep::NeedsNode { lost }, Interlude::Stream { epoch, .. }) = (&first, &after.ended) else {
         return Ok(document(config, first));
