@@ -25,7 +25,7 @@ macro_rules! embedded {
         pub const EMBEDDED: &[(&str, &str)] = &[$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),*];
     };
 }
-embedded!["clinic", "line-test", "outbound", "no-answer", "faults", "oddities", "softphone"];
+embedded!["clinic", "line-test", "outbound", "no-answer", "faults", "provider-lost", "oddities", "softphone"];
 
 /// Who begins the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -177,6 +177,9 @@ pub struct ExpectedLine {
     /// Whether the caller cut it off.
     #[serde(default)]
     pub cut: bool,
+    /// Whether only its beginning was said, because the provider was lost over it.
+    #[serde(default)]
+    pub broken: bool,
 }
 
 /// What has to come of the call.
@@ -197,12 +200,15 @@ pub struct Expectation {
     /// How far the amount heard of a cut line may be from the truth, milliseconds.
     #[serde(default = "heard_within")]
     pub heard_within_ms: u64,
-    /// How much of the caller's last audio may be lost when the call ends, milliseconds.
+    /// How much of the caller's audio may be lost when the call, or a session at the provider, ends, milliseconds.
     #[serde(default = "tail")]
     pub tail_ms: u64,
     /// How the audio is judged.
     #[serde(default)]
     pub audio: AudioRule,
+    /// How many sessions there must be at the provider.
+    #[serde(default = "one")]
+    pub provider_sessions: usize,
     /// Keys that the edge must know of, in order.
     #[serde(default)]
     pub digits: String,
@@ -222,6 +228,9 @@ fn their_number() -> String {
 }
 fn heard_within() -> u64 {
     120
+}
+fn one() -> usize {
+    1
 }
 fn tail() -> u64 {
     400

@@ -263,7 +263,7 @@ impl Verdict {
                     &format!("“{short}…” truncated at the provider"),
                     off <= within,
                     expected,
-                    format!("{truncated} ms"),
+                    format!("{truncated} ms, in truth {truth} ms"),
                 );
             }
         }
@@ -281,8 +281,8 @@ impl Verdict {
         }
     }
 
-    fn judge_provider(&mut self, Evidence { provider, .. }: Evidence<'_>) {
-        self.equal("sessions at the provider", 1, provider.len());
+    fn judge_provider(&mut self, Evidence { scenario, provider, .. }: Evidence<'_>) {
+        self.equal("sessions at the provider", scenario.expect.provider_sessions, provider.len());
         let violations: Vec<String> = provider
             .iter()
             .flat_map(|record| &record.violations)
@@ -360,8 +360,9 @@ fn matches(wanted: &ExpectedLine, line: &TranscriptLine) -> bool {
         Who::Caller => Speaker::Caller,
         Who::Agent | Who::Noise => Speaker::Agent,
     };
-    // Of a line that was cut the provider may have sent only the beginning of the words.
-    let same = line.text == text || (wanted.cut && !line.text.is_empty() && text.starts_with(line.text.trim_end()));
+    // Of a line that was cut or broken off the provider may have sent only the beginning of the words.
+    let same = line.text == text
+        || ((wanted.cut || wanted.broken) && !line.text.is_empty() && text.starts_with(line.text.trim_end()));
     let cut = line.heard.is_some_and(|heard| heard.cut);
     line.speaker == speaker && same && cut == wanted.cut
 }

@@ -65,7 +65,7 @@ fn common(left: &[u8], right: &[u8]) -> usize {
 /// See [`TraceError`].
 pub fn trace(items: &[&SpokenItem], received: &[u8], clears: &[usize]) -> Result<Trace, TraceError> {
     let mut traced = Vec::with_capacity(items.len());
-    let mut at = 0;
+    let mut at = 0usize;
     for (index, item) in items.iter().enumerate() {
         let rest = received.get(at..).unwrap_or_default();
         let mut length = common(&item.audio, rest);
@@ -96,24 +96,39 @@ pub fn trace(items: &[&SpokenItem], received: &[u8], clears: &[usize]) -> Result
     Ok(Trace { items: traced })
 }
 
-/// Whether what the provider received (per session, in order) is what was said, without a gap; at the call's end up to
-/// `tail` bytes may be missing. Returns how many are.
+/// Whether what the provider received (per session, in order) is what was said. Between two sessions up to `seam` bytes may
+/// be missing or repeated, for they were under way when the first was lost; at the call's end up to `seam` may be missing.
+/// Returns how many are missing at the end.
 ///
 /// # Errors
 /// In words: where it differs.
-pub fn carried(said: &[u8], received: &[&[u8]], tail: usize) -> Result<usize, String> {
-    let received = received.concat();
-    let same = common(said, &received);
-    if same < received.len() {
-        let place = format!("{} ms", same / 8);
-        return Err(if same == said.len() {
-            format!("{} bytes more than were said, from {place} on", received.len() - same)
-        } else {
-            format!("it differs from {place} on")
-        });
+pub fn carried(said: &[u8], received: &[&[u8]], seam: usize) -> Result<usize, String> {
+    let mut at = 0usize;
+    for (session, received) in received.iter().enumerate() {
+        if session > 0 {
+            let from = at.saturating_sub(seam);
+            let window = said.get(from..said.len().min(at + seam + SURE)).unwrap_or_default();
+            let start = &received[..received.len().min(SURE)];
+            let found = window.windows(start.len().max(1)).position(|part| part == start);
+            let Some(found) = found else {
+                return Err(format!("session {} does not go on near {} ms", session + 1, at / 8));
+            };
+            at = from + found;
+        }
+        let rest = &said[at..];
+        let same = common(rest, received);
+        if same < received.len() {
+            let place = format!("{} ms", (at + same) / 8);
+            return Err(if same == rest.len() {
+                format!("{} bytes more than were said, from {place} on", received.len() - same)
+            } else {
+                format!("it differs from {place} on")
+            });
+        }
+        at += same;
     }
-    let missing = said.len() - same;
-    if missing > tail {
+    let missing = said.len() - at;
+    if missing > seam {
         return Err(format!("the last {} ms are missing", missing / 8));
     }
     Ok(missing)

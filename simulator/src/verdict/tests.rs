@@ -78,8 +78,13 @@ fn what_was_said_arrives_but_for_the_last_moment() {
     assert_eq!(carried(&said, &[&said[..4000], &said[4000..7840]], 1600), Ok(160));
     assert!(carried(&said, &[&said[..4000]], 1600).is_err());
     assert!(carried(&said, &[&said[160..]], 1600).is_err(), "the beginning is missing");
-    assert!(carried(&said, &[&said[..4000], &said[4160..]], 1600).is_err(), "a frame is missing");
-    assert!(carried(&said, &[&said, &[1]], 1600).is_err());
+    assert_eq!(carried(&said, &[&said[..4000], &said[4160..]], 1600), Ok(0), "lost with the first session");
+    assert_eq!(carried(&said, &[&said[..4000], &said[3840..]], 1600), Ok(0), "sent again to the second");
+    assert!(carried(&said, &[&said[..4000], &said[6400..]], 1600).is_err());
+    let hole = [&said[..4000], &said[4160..]].concat();
+    assert!(carried(&said, &[&hole], 1600).is_err(), "a frame is missing inside a session");
+    let more = [&said[..], &[1]].concat();
+    assert!(carried(&said, &[&more], 1600).is_err(), "more than was said");
 }
 
 #[test]
