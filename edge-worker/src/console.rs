@@ -15,13 +15,24 @@ pub(crate) fn is_for(request: &Request) -> bool {
     matches!(request.method(), Method::Get | Method::Head) && !OURS.iter().any(|prefix| under(prefix))
 }
 
+/// Whether the build has named this file by its content; none of those is a page.
+fn is_named_by_content(path: &str) -> bool {
+    path.starts_with("/assets/")
+}
+
 /// The file, or the console's page for an address that it routes by itself.
 pub(crate) async fn respond(request: Request, env: &Env) -> Response {
     serve(request, env).await.unwrap_or_else(|_| bare(404))
 }
 
 async fn serve(request: Request, env: &Env) -> Result<Response> {
+    let named = is_named_by_content(&request.path());
     let file = env.assets("ASSETS")?.fetch_request(request).await?;
+    let kind = file.headers().get("content-type")?.unwrap_or_default();
+    if named && kind.starts_with("text/html") {
+        // The console's page in place of a file that is gone: kept for a year, it would break the console for as long.
+        return Ok(bare(404));
+    }
     let headers = Headers::new();
     for (name, value) in file.headers().entries() {
         headers.append(&name, &value)?;

@@ -54,7 +54,8 @@ pub trait RoomStore {
     fn facts(&self, after: u64, limit: u32) -> Result<Vec<StampedFact>, StoreFault>;
 }
 
-/// The tables of a room's object; idempotent, run once per load.
+/// The tables of a room's object; idempotent, made with the first write: looking for a call that never was must leave
+/// nothing behind.
 pub const SCHEMA: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS facts (seq INTEGER PRIMARY KEY, source TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, fact TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS pages (id INTEGER PRIMARY KEY, page TEXT NOT NULL)",
@@ -67,39 +68,61 @@ const APPEND: &str =
     "INSERT INTO facts (seq, source, at, fact) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (source) DO NOTHING RETURNING seq";
 const READ_FACTS: &str = "SELECT seq, at, fact FROM facts WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
-/// A room's storage over SQLite.
+const HAS_TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'pages'";
+
+/// A room's storage over SQLite. After a failed event it must be opened anew: what it knows of its tables may be wrong.
 #[derive(Debug)]
-pub struct SqlRoomStore<S>(S);
+pub struct SqlRoomStore<S> {
+    sql: S,
+    /// Whether the tables are there.
+    made: bool,
+}
 
 impl<S: Sql> SqlRoomStore<S> {
-    /// Makes the tables where they are missing.
+    /// Looks whether there is anything; writes nothing.
     pub fn open(sql: S) -> Result<Self, StoreFault> {
-        for statement in SCHEMA {
-            sql.exec(statement, Vec::new())?;
+        let made = !sql.exec(HAS_TABLES, Vec::new())?.is_empty();
+        Ok(Self { sql, made })
+    }
+
+    fn make_tables(&mut self) -> Result<(), StoreFault> {
+        if !self.made {
+            for statement in SCHEMA {
+                self.sql.exec(statement, Vec::new())?;
+            }
+            self.made = true;
         }
-        Ok(Self(sql))
+        Ok(())
     }
 }
 
 impl<S: Sql> RoomStore for SqlRoomStore<S> {
     fn page(&self, page: Page) -> Result<Option<String>, StoreFault> {
-        let rows = self.0.exec(READ_PAGE, vec![page.id().into()])?;
+        if !self.made {
+            return Ok(None);
+        }
+        let rows = self.sql.exec(READ_PAGE, vec![page.id().into()])?;
         Ok(rows.first().and_then(|row| row.text("page")).map(str::to_owned))
     }
 
     fn write(&mut self, page: Page, text: &str) -> Result<(), StoreFault> {
-        self.0.exec(WRITE_PAGE, vec![page.id().into(), text.into()])?;
+        self.make_tables()?;
+        self.sql.exec(WRITE_PAGE, vec![page.id().into(), text.into()])?;
         Ok(())
     }
 
     fn append(&mut self, fact: &StampedFact, source: &str) -> Result<bool, StoreFault> {
+        self.make_tables()?;
         let json = serde_json::to_string(&fact.fact).map_err(|_| StoreFault::Unreadable)?;
         let values: Vec<SqlValue> = vec![fact.seq.into(), source.into(), fact.at.0.into(), json.into()];
-        Ok(!self.0.exec(APPEND, values)?.is_empty())
+        Ok(!self.sql.exec(APPEND, values)?.is_empty())
     }
 
     fn facts(&self, after: u64, limit: u32) -> Result<Vec<StampedFact>, StoreFault> {
-        let rows = self.0.exec(READ_FACTS, vec![after.into(), limit.into()])?;
+        if !self.made {
+            return Ok(Vec::new());
+        }
+        let rows = self.sql.exec(READ_FACTS, vec![after.into(), limit.into()])?;
         rows.iter().map(|row| read_fact(row).ok_or(StoreFault::Unreadable)).collect()
     }
 }
@@ -137,5 +160,54 @@ impl RoomStore for MemoryRoomStore {
 
     fn facts(&self, after: u64, limit: u32) -> Result<Vec<StampedFact>, StoreFault> {
         Ok(self.facts.iter().filter(|f| f.seq > after).take(limit as usize).cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call_room::{Room, RoomInput, RoomRequest, RoomResponse, SocketId};
+    use crate::testing::{START, config};
+    use crate::twin::sqlite::Sqlite;
+
+    /// The statements as they come.
+    struct Watched<'a>(&'a Sqlite, std::cell::RefCell<Vec<&'static str>>);
+
+    impl Sql for &Watched<'_> {
+        fn exec(&self, sql: &'static str, values: Vec<SqlValue>) -> Result<Vec<Row>, SqlFault> {
+            self.1.borrow_mut().push(sql);
+            self.0.exec(sql, values)
+        }
+    }
+
+    #[test]
+    fn looking_at_a_call_that_never_was_writes_nothing() {
+        let sqlite = Sqlite::open().unwrap();
+        let watched = Watched(&sqlite, Default::default());
+        let mut store = SqlRoomStore::open(&watched).unwrap();
+        let mut room = Room::load(&store, config().tickets).unwrap();
+        let socket = SocketId("w".into());
+        for input in [
+            RoomInput::Request(RoomRequest::Read),
+            RoomInput::Request(RoomRequest::HangUp),
+            RoomInput::WatcherOpened { socket, from_seq: None },
+        ] {
+            let output = room.handle(&mut store, START, input).unwrap();
+            assert!(matches!(output.answer, RoomResponse::Unknown | RoomResponse::Done));
+            assert_eq!(output.alarm, None);
+        }
+        let statements = watched.1.borrow();
+        assert!(statements.iter().all(|sql| sql.starts_with("SELECT")), "{statements:?}");
+        assert!(sqlite.exec("SELECT name FROM sqlite_master", Vec::new()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_was_written_is_there_when_it_is_opened_again() {
+        let sqlite = Sqlite::open().unwrap();
+        let watched = Watched(&sqlite, Default::default());
+        SqlRoomStore::open(&watched).unwrap().write(Page::Desk, "{}").unwrap();
+        let store = SqlRoomStore::open(&watched).unwrap();
+        assert_eq!(store.page(Page::Desk), Ok(Some("{}".to_owned())));
+        assert_eq!((store.page(Page::Brief), store.facts(0, 10)), (Ok(None), Ok(Vec::new())));
     }
 }
