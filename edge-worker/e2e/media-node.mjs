@@ -9,7 +9,7 @@ export class MediaNode {
   constructor(edge, { id = `node-${randomBytes(4).toString("hex")}`, capacity = 100 } = {}) {
     this.edge = edge;
     this.id = id;
-    this.url = "ws://127.0.0.1:9100";
+    this.url = "wss://media.example.test";
     this.report = { protocol: 1, node: id, url: this.url, region: "test", capacity, liveCalls: 0, draining: false, version: "0.0.0" };
   }
 

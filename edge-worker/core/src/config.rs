@@ -3,7 +3,7 @@
 
 use shared::ids::{AccountSid, ApiKeySid, AppSid, PhoneNumber};
 use shared::secret::Secret;
-use shared::ticket::TicketSigner;
+use shared::ticket::{TicketSigner, TicketVerifier};
 use shared::twilio::rest;
 use shared::twilio::signature::{Keys, SharedKey};
 use std::fmt;
@@ -29,6 +29,8 @@ pub struct Config {
     pub rest_authorization: Secret,
     /// `TICKET_SIGNING_KEY`.
     pub tickets: TicketSigner,
+    /// The key that verifies what `TICKET_SIGNING_KEY_SECONDARY` signed: the former key while it is replaced.
+    pub former_tickets: Option<TicketVerifier>,
     /// `NODE_SECRET`.
     pub node_secret: Secret,
     /// `SETUP_TOKEN`; none: no administrator can be made.
@@ -128,6 +130,8 @@ impl Config {
         let shared = r.optional("TWILIO_SHARED_KEYS", "pairs id=secret, separated by commas", read_shared_keys);
         let ticket_key = "32 bytes in base64 (openssl rand -base64 32)";
         let tickets = r.required("TICKET_SIGNING_KEY", ticket_key, TicketSigner::from_base64);
+        let former =
+            r.optional("TICKET_SIGNING_KEY_SECONDARY", ticket_key, TicketSigner::from_base64).map(|key| key.verifier());
         let node_secret = r.required("NODE_SECRET", "at least 16 characters, the same as on the nodes", long_secret);
         let setup_token = r.optional("SETUP_TOKEN", "at least 16 characters", long_secret);
 
@@ -158,6 +162,7 @@ impl Config {
             },
             rest_authorization: Secret::new(rest_authorization),
             tickets,
+            former_tickets: former,
             node_secret: node,
             setup_token,
         })
@@ -194,7 +199,8 @@ fn read_shared_keys(text: &str) -> Option<Vec<SharedKey>> {
         .collect()
 }
 
-/// Scheme and authority in lower case, without the slash at the end. Plain HTTP only on loopback.
+/// Scheme and authority in lower case, without the slash at the end and without the scheme's own port, as browsers write an
+/// `Origin`. Plain HTTP only on loopback.
 fn read_origin(text: &str) -> Option<String> {
     let text = text.strip_suffix('/').unwrap_or(text).to_ascii_lowercase();
     let (scheme, authority) = text.split_once("://")?;
@@ -206,9 +212,10 @@ fn read_origin(text: &str) -> Option<String> {
         None => authority.split(':').next()?,
     };
     let loopback = matches!(host, "localhost" | "127.0.0.1" | "::1");
+    let without = |port: &str| text.strip_suffix(port).unwrap_or(&text).to_owned();
     match scheme {
-        "https" if sound => Some(text),
-        "http" if sound && loopback => Some(text),
+        "https" if sound => Some(without(":443")),
+        "http" if sound && loopback => Some(without(":80")),
         _ => None,
     }
 }

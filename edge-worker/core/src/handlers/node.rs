@@ -11,7 +11,7 @@ use crate::switchboard::{SignedHeartbeat, SwitchboardRequest, SwitchboardRespons
 use shared::ids::{CallId, NodeId};
 use shared::node_api::{HEARTBEAT_PATH, Heartbeat, HeartbeatAnswer, LEASE_MS};
 use shared::node_auth::{self, HEADER_NODE, HEADER_NONCE, HEADER_SIGNATURE, HEADER_TIME};
-use shared::ticket::{Audience, Refused};
+use shared::ticket::{Audience, Refused, TicketVerifier};
 use shared::time::UnixMillis;
 
 /// Most calls that a node may claim to take.
@@ -37,8 +37,11 @@ pub(super) async fn heartbeat<P: Ports>(config: &Config, ports: &P, now: UnixMil
     if heartbeat.node != node {
         return Err(Refusal::field("node", "the heartbeat is another node's than its header says"));
     }
-    if !is_base_address(&heartbeat.url) {
-        return Err(Refusal::field("url", "this must be a wss address without a path (ws on loopback only)"));
+    if !is_base_address(&heartbeat.url, config.is_plain_loopback()) {
+        return Err(Refusal::field(
+            "url",
+            "this must be a wss address without a path (ws on loopback, when this Worker is there too)",
+        ));
     }
     if heartbeat.region.len() > 64 || heartbeat.version.len() > 64 || heartbeat.capacity > MOST_CALLS {
         return Err(Refusal::field("capacity", "region, version or capacity is out of range"));
@@ -74,10 +77,14 @@ pub(super) fn open_socket(config: &Config, now: UnixMillis, request: &Request, c
     })?;
     let token = request.header("authorization").and_then(bearer);
     let token = token.ok_or_else(|| Refusal::new(401, "unauthorized", "a ticket is needed"))?;
-    let verifier = config.tickets.verifier();
-    let claims = match verifier.verify(token, Audience::Stream, now) {
+    let read = |verifier: TicketVerifier| match verifier.verify(token, Audience::Stream, now) {
         Err(Refused::Audience) => verifier.verify(token, Audience::Resume, now),
         other => other,
+    };
+    let claims = match (read(config.tickets.verifier()), config.former_tickets) {
+        // Signed before the key was replaced.
+        (Err(Refused::Signature), Some(former)) => read(former),
+        (claims, _) => claims,
     };
     let claims = claims.map_err(|refused| Refusal::new(403, "ticket_invalid", refused.to_string()))?;
     if claims.call != call {
@@ -93,8 +100,9 @@ pub(super) fn upgrade_required() -> Refusal {
     Refusal::new(426, "upgrade_required", "this address is a WebSocket").with("upgrade", "websocket")
 }
 
-/// `wss://host[:port]`, or `ws://` on loopback; Twilio is sent there, so nothing else may stand in it.
-fn is_base_address(url: &str) -> bool {
+/// `wss://host[:port]`, or `ws://` on loopback for a Worker that is there itself; Twilio is sent there, so nothing else may
+/// stand in it.
+fn is_base_address(url: &str, plain_loopback: bool) -> bool {
     let sound = |authority: &str| {
         !authority.is_empty()
             && authority.len() <= 255
@@ -107,7 +115,7 @@ fn is_base_address(url: &str) -> bool {
         let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
         matches!(host, "127.0.0.1" | "localhost" | "[::1]")
     };
-    url.strip_prefix("ws://").is_some_and(|authority| sound(authority) && loopback(authority))
+    plain_loopback && url.strip_prefix("ws://").is_some_and(|authority| sound(authority) && loopback(authority))
 }
 
 #[cfg(test)]
@@ -123,7 +131,8 @@ mod tests {
             "ws://[::1]:4000",
             "ws://localhost",
         ] {
-            assert!(is_base_address(good), "{good}");
+            assert!(is_base_address(good, true), "{good}");
+            assert_eq!(is_base_address(good, false), good.starts_with("wss://"), "{good}");
         }
         for bad in [
             "https://a.example",
@@ -134,7 +143,7 @@ mod tests {
             "wss://u@a",
             "ws://127.0.0.1.a:1",
         ] {
-            assert!(!is_base_address(bad), "{bad}");
+            assert!(!is_base_address(bad, true), "{bad}");
         }
     }
 }

@@ -117,3 +117,35 @@ fn calls_go_to_the_least_loaded_node() {
     let count = |name: &str| given.iter().filter(|url| url.contains(name)).count();
     assert_eq!((count("//m1"), count("//m2"), count("//m3")), (2, 4, 0), "{given:?}");
 }
+
+#[test]
+fn a_call_goes_on_while_the_ticket_key_is_replaced() {
+    let deployment = Deployment::new();
+    let former = [9; 32];
+    let claims = Claims {
+        audience: Audience::Resume,
+        call: CallId::derived([1; 16]),
+        call_sid: call_sid(1),
+        node: NodeId::parse("m1").unwrap(),
+        epoch: Epoch(1),
+        nonce: "n".into(),
+        expires: deployment.world.now().plus(60_000),
+    };
+    let token = TicketSigner::from_seed(former).sign(&claims);
+    let path = format!("/node/calls/{}", claims.call);
+    let opens = |secondary: Option<[u8; 32]>| {
+        let mut variables = crate::testing::variables();
+        if let Some(seed) = secondary {
+            use base64::Engine as _;
+            let text = base64::engine::general_purpose::STANDARD.encode(seed);
+            variables.insert("TICKET_SIGNING_KEY_SECONDARY", text);
+        }
+        let config = crate::config::Config::read(&|name| variables.get(name).cloned()).unwrap();
+        let world = World::new(config, crate::testing::START).unwrap();
+        let request = by_node(&deployment, "m1", bearer(&token, socket(&path)));
+        matches!(block_on(world.request(request)), Reply::Upgrade(Upgrade::Node { .. }))
+    };
+    assert!(opens(Some(former)), "signed with the former key");
+    assert!(!opens(None));
+    assert!(!opens(Some([8; 32])));
+}
