@@ -8,6 +8,8 @@ use shared::ids::{AgentId, PhoneNumber};
 
 /// Most agents or numbers that are mirrored.
 pub const LIMIT: i64 = 5_000;
+/// Most bytes that all agents together may have: they are sent and held whole.
+pub const LIMIT_BYTES: i64 = 8 * 1024 * 1024;
 
 /// Reads the whole configuration from D1.
 pub async fn load(database: &impl Database) -> Result<Mirror, DatabaseFault> {

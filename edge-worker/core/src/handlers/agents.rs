@@ -14,7 +14,9 @@ use shared::time::UnixMillis;
 
 const READ: &str = "SELECT agent, version FROM agents WHERE id = ?1";
 const PUT: &str = "INSERT INTO agents (id, version, agent) SELECT ?1, 1, ?2 \
-    WHERE EXISTS (SELECT 1 FROM agents WHERE id = ?1) OR (SELECT COUNT(*) FROM agents) < ?3 \
+    WHERE (EXISTS (SELECT 1 FROM agents WHERE id = ?1) OR (SELECT COUNT(*) FROM agents) < ?3) \
+    AND (SELECT COALESCE(SUM(LENGTH(CAST(agent AS BLOB))), 0) FROM agents WHERE id <> ?1) \
+    + LENGTH(CAST(?2 AS BLOB)) <= ?4 \
     ON CONFLICT (id) DO UPDATE SET version = agents.version + 1, agent = excluded.agent RETURNING version";
 const DELETE: &str = "DELETE FROM agents WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM numbers WHERE agent = ?1) \
     AND NOT EXISTS (SELECT 1 FROM configuration WHERE default_agent = ?1) RETURNING id";
@@ -59,11 +61,18 @@ pub(super) async fn put<P: Ports>(ports: &P, now: UnixMillis, request: &Request,
     }
     agent.validate().map_err(|invalid| Refusal::field(invalid.field, invalid.to_string()))?;
     let text = serde_json::to_string(&agent).map_err(|_| Refusal::unavailable())?;
-    let put = Statement { sql: PUT, values: vec![id.as_str().into(), text.into(), mirror::LIMIT.into()] };
+    let put = Statement {
+        sql: PUT,
+        values: vec![id.as_str().into(), text.into(), mirror::LIMIT.into(), mirror::LIMIT_BYTES.into()],
+    };
     let rows = ports.run(vec![put, raise(now)]).await?;
     let version = rows.first().and_then(|rows| rows.first()).and_then(|row| row.integer("version"));
     let Some(version) = version else {
-        return Err(Refusal::new(409, "too_many_agents", "there are too many agents; delete one first"));
+        return Err(Refusal::new(
+            409,
+            "too_many_agents",
+            "there are too many agents, or they are too long together; delete one first",
+        ));
     };
     agent.version = u32::try_from(version).unwrap_or(u32::MAX);
     push(ports).await;

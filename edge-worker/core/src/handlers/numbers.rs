@@ -12,8 +12,11 @@ use shared::ids::PhoneNumber;
 use shared::time::UnixMillis;
 
 const POINT: &str = "INSERT INTO numbers (number, agent) SELECT ?1, ?2 \
-    WHERE ?2 = ?3 OR EXISTS (SELECT 1 FROM agents WHERE id = ?2) \
+    WHERE (?2 = ?3 OR EXISTS (SELECT 1 FROM agents WHERE id = ?2)) \
+    AND (EXISTS (SELECT 1 FROM numbers WHERE number = ?1) OR (SELECT COUNT(*) FROM numbers) < ?4) \
     ON CONFLICT (number) DO UPDATE SET agent = excluded.agent RETURNING number";
+const FULL: &str = "SELECT 1 AS full WHERE (SELECT COUNT(*) FROM numbers) >= ?2 \
+    AND NOT EXISTS (SELECT 1 FROM numbers WHERE number = ?1)";
 const RELEASE: &str = "DELETE FROM numbers WHERE number = ?1 RETURNING number";
 
 /// `GET /api/numbers`.
@@ -31,10 +34,16 @@ pub(super) async fn list<P: Ports>(ports: &P) -> Outcome {
 pub(super) async fn point<P: Ports>(ports: &P, now: UnixMillis, request: &Request, number: &str) -> Outcome {
     let number = read_number(number)?;
     let PointNumber { agent } = read_json(&request.body)?;
-    let values = vec![number.as_str().into(), agent.as_str().into(), LINE_TEST.into()];
-    let rows = ports.run(vec![Statement { sql: POINT, values }, raise(now)]).await?;
-    if rows.first().is_none_or(Vec::is_empty) {
-        return Err(unknown_agent());
+    let values = vec![number.as_str().into(), agent.as_str().into(), LINE_TEST.into(), mirror::LIMIT.into()];
+    let full = Statement { sql: FULL, values: vec![number.as_str().into(), mirror::LIMIT.into()] };
+    let rows = ports.run(vec![full, Statement { sql: POINT, values }, raise(now)]).await?;
+    let found = |n: usize| rows.get(n).is_some_and(|rows| !rows.is_empty());
+    match (found(0), found(1)) {
+        (_, true) => {}
+        (true, false) => {
+            return Err(Refusal::new(409, "too_many_numbers", "there are too many numbers; release one first"));
+        }
+        (false, false) => return Err(unknown_agent()),
     }
     push(ports).await;
     Ok(Reply::Respond(Response::json(200, &NumberView { number, agent })))

@@ -102,6 +102,28 @@ fn after_a_restoration_of_the_database_its_word_counts_again() {
 }
 
 #[test]
+fn there_are_no_more_numbers_and_agents_than_the_switchboard_holds() {
+    let deployment = Deployment::new();
+    let browser = deployment.set_up();
+    let send = |target: &str, body: &Value| refusal(&deployment.send(browser.on(put(target, body))));
+    deployment.world.query(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \
+         INSERT INTO numbers SELECT '+1555' || (1000000 + i), 'line-test' FROM n",
+    );
+    let point = json!({"agent": "line-test"});
+    assert_eq!(send("/api/numbers/+15550100199", &point), (409, "too_many_numbers".into()));
+    assert_eq!(send("/api/numbers/+15551000001", &point).0, 200, "one that is there may change");
+    assert_eq!(send("/api/numbers/+15551000001", &json!({"agent": "nobody"})), (422, "invalid_field".into()));
+    deployment.world.query(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 512) \
+         INSERT INTO agents SELECT 'a' || i, 1, printf('%16384c', 'x') FROM n",
+    );
+    assert_eq!(send("/api/agents/desk", &agent_body("desk")), (409, "too_many_agents".into()));
+    assert_eq!(send("/api/agents/a1", &agent_body("a1")).0, 200, "a shorter one takes a longer one's place");
+    assert_eq!(send("/api/agents/desk", &agent_body("desk")).0, 200);
+}
+
+#[test]
 fn a_change_reaches_the_next_call_even_when_its_push_was_lost() {
     let deployment = Deployment::with_node();
     let browser = deployment.set_up();
