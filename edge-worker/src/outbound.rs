@@ -41,7 +41,7 @@ fn request(outgoing: Outgoing) -> worker::Result<Request> {
         Method::Put => worker::Method::Put,
         Method::Patch => worker::Method::Patch,
         Method::Delete => worker::Method::Delete,
-        Method::Other => return Err(worker::Error::RustError("no such method".to_owned())),
+        Method::Head | Method::Other => return Err(worker::Error::RustError("no such method".to_owned())),
     });
     // A redirect would carry the credential somewhere else.
     init.with_redirect(RequestRedirect::Manual);

@@ -59,6 +59,12 @@ impl TranscriptStream {
             }
             ServerMessage::Ended { seq } => {
                 let mut text = String::new();
+                if self.after > *seq {
+                    // The client's id is not this call's: nothing was sent so far, so everything is sent now.
+                    for line in self.transcript.lines().into_iter().filter(|line| !line.text.is_empty()) {
+                        event(&mut text, Some(*seq), "line", line);
+                    }
+                }
                 event(&mut text, Some(*seq), "ended", &serde_json::json!({ "seq": seq }));
                 Piece { text, ends: true }
             }

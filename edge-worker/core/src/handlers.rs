@@ -2,7 +2,7 @@
 //! asked. Handlers are generic over the ports and hold no state.
 
 use crate::config::{Config, InvalidConfig};
-use crate::http::{Reply, Request, Response};
+use crate::http::{Method, Reply, Request, Response};
 use crate::ports::Ports;
 use crate::route::{self, Content, Found, Missed, Principal, Route};
 use crate::security::{self, Surface};
@@ -45,8 +45,21 @@ pub async fn handle<P: Ports>(config: &Config, ports: &P, now: UnixMillis, reque
         }
         Err(missed) => (Surface::Api, Err(refuse_missed(missed))),
     };
+    let head = request.method == Method::Head;
     match outcome.unwrap_or_else(|refusal| Reply::Respond(refusal.into_response())) {
-        Reply::Respond(response) => Reply::Respond(secure(response, surface)),
+        Reply::Respond(mut response) => {
+            // A refused sign-out has signed nobody out: the browser keeps what it has.
+            let signed_out = response.status == 204;
+            let surface = if surface == Surface::SignOut && !signed_out { Surface::Api } else { surface };
+            if head {
+                response.body.clear();
+            }
+            Reply::Respond(secure(response, surface))
+        }
+        Reply::Stream { .. } if head => {
+            let headers = security::event_stream().into_iter().map(|(name, value)| (name, value.to_owned()));
+            Reply::Respond(Response { headers: headers.collect(), ..Response::empty(200) })
+        }
         reply @ (Reply::Upgrade(_) | Reply::Stream { .. }) => reply,
     }
 }
@@ -85,6 +98,13 @@ async fn answer<P: Ports>(config: &Config, ports: &P, now: UnixMillis, request: 
         return Err(Refusal::new(413, "body_too_large", message));
     }
     check_content(entry.content, request)?;
+    // What Twilio sends is judged by its signature and its own grammar.
+    if entry.principal != Principal::Twilio
+        && let Some(name) = request.repeated_parameter()
+    {
+        let name: String = name.chars().take(64).collect();
+        return Err(Refusal::field(name, "this parameter stands more than once"));
+    }
     // Deny by default: whoever is not known here gets no further than the routes that are open by design.
     let who = match entry.principal {
         Principal::User | Principal::Person => Some(auth::authenticate(config, ports, now, request).await?),
@@ -118,7 +138,9 @@ async fn answer<P: Ports>(config: &Config, ports: &P, now: UnixMillis, request: 
         Route::HangUp => known().map(|_| calls::hang_up(config, ports, &parameter))?.await,
         Route::Transcript => transcript::show(config, ports, request, known()?, &parameter).await,
         Route::TranscriptByQuery => {
-            let name = request.query_value("callSid").unwrap_or_default();
+            let name = request.query_value("callSid").filter(|name| !name.is_empty());
+            let missing = || Refusal::field("callSid", "this must be a call's id or Twilio's CallSid");
+            let name = name.ok_or_else(missing)?;
             transcript::show(config, ports, request, known()?, &name).await
         }
         Route::ListKeys => known().map(|_| keys::list(ports))?.await,

@@ -5,12 +5,15 @@ use crate::call_room::NodeEntry;
 use crate::passes::Pass;
 use serde::Serialize;
 use shared::ids::CallId;
+use std::collections::BTreeSet;
 
 /// The methods that any route declares; everything else is [`Method::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Method {
     /// GET.
     Get,
+    /// HEAD: a GET whose body nobody wants.
+    Head,
     /// POST.
     Post,
     /// PUT.
@@ -28,6 +31,7 @@ impl Method {
     pub fn read(name: &str) -> Self {
         match name {
             "GET" => Self::Get,
+            "HEAD" => Self::Head,
             "POST" => Self::Post,
             "PUT" => Self::Put,
             "PATCH" => Self::Patch,
@@ -39,6 +43,7 @@ impl Method {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
+            Self::Head => "HEAD",
             Self::Post => "POST",
             Self::Put => "PUT",
             Self::Patch => "PATCH",
@@ -48,7 +53,7 @@ impl Method {
     }
     /// Whether a request with it may change something.
     pub fn is_unsafe(self) -> bool {
-        self != Self::Get
+        !matches!(self, Self::Get | Self::Head)
     }
 }
 
@@ -95,9 +100,17 @@ impl Request {
         if values.next().is_some() { None } else { first }
     }
 
+    /// The name of a query parameter that stands more than once, if there is one.
+    pub fn repeated_parameter(&self) -> Option<String> {
+        let mut seen = BTreeSet::new();
+        form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes())
+            .map(|(name, _)| name.into_owned())
+            .find(|name| !seen.insert(name.clone()))
+    }
+
     /// Whether the client asks to switch to a WebSocket.
     pub fn is_websocket(&self) -> bool {
-        self.header("upgrade").is_some_and(|u| u.eq_ignore_ascii_case("websocket"))
+        self.method == Method::Get && self.header("upgrade").is_some_and(|u| u.eq_ignore_ascii_case("websocket"))
     }
 }
 

@@ -99,7 +99,7 @@ const SMALL_BODY: usize = 8 * 1024;
 const fn twilio(method: Method, pattern: &'static str, route: Route) -> Entry {
     let content = match method {
         Method::Post => Content::Form,
-        Method::Get | Method::Put | Method::Patch | Method::Delete | Method::Other => Content::Nothing,
+        Method::Get | Method::Head | Method::Put | Method::Patch | Method::Delete | Method::Other => Content::Nothing,
     };
     Entry { method, pattern, route, principal: Principal::Twilio, content, body_cap: MAX_FORM_BYTES }
 }
@@ -232,7 +232,9 @@ pub fn find(method: Method, path: &str) -> Result<Found, Missed> {
         if fixed && entry.pattern.contains('{') {
             continue;
         }
-        if entry.method == method {
+        // Nobody asks for TwiML without wanting it.
+        let head = method == Method::Head && entry.method == Method::Get && entry.principal != Principal::Twilio;
+        if entry.method == method || head {
             return Ok(Found { entry, parameter });
         }
         methods.push(entry.method);

@@ -56,3 +56,13 @@ fn resuming_leaves_out_what_the_client_has_and_nothing_else() {
         assert_eq!(text, expected, "after {after}");
     }
 }
+
+#[test]
+fn an_id_that_the_call_never_reached_loses_nothing() {
+    let mut stream = TranscriptStream::new(900);
+    assert_eq!(stream.push(&ServerMessage::Facts { facts: facts() }).text, "");
+    let end = stream.push(&ServerMessage::Ended { seq: 7 });
+    assert_eq!(end.text.matches("event: line").count(), 2, "{}", end.text);
+    assert!(end.text.contains("morning.") && end.text.contains("How can I help?"));
+    assert!(end.text.ends_with("event: ended\ndata: {\"seq\":7}\n\n"));
+}

@@ -20,7 +20,13 @@ enum Form {
 
 /// Shows a transcript.
 pub(super) async fn show<P: Ports>(config: &Config, ports: &P, request: &Request, who: &Who, name: &str) -> Outcome {
-    let body = match lookup::find(config, ports, name).await? {
+    let found = lookup::find(config, ports, name).await?;
+    let head = match &found {
+        FoundCall::Live(shown) => shown.snapshot.seq,
+        // Its room says the end at once, and the stream then knows where that is.
+        FoundCall::Stored(_) => u64::MAX,
+    };
+    let body = match found {
         FoundCall::Live(shown) => TranscriptBody {
             call: shown.snapshot.call,
             call_sid: shown.snapshot.call_sid,
@@ -41,7 +47,9 @@ pub(super) async fn show<P: Ports>(config: &Config, ports: &P, request: &Request
             Reply::Respond(Response::text(200, "text/plain; charset=utf-8", text))
         }
         Form::Events => {
-            let after = request.header("last-event-id").and_then(|id| id.trim().parse().ok()).unwrap_or_default();
+            let after = request.header("last-event-id").and_then(|id| id.trim().parse().ok());
+            // An id that this call has not reached is another call's: everything anew.
+            let after = after.filter(|after| *after <= head).unwrap_or_default();
             Reply::Stream { call: body.call, after, pass: who.pass() }
         }
     })

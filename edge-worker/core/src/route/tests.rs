@@ -31,7 +31,7 @@ fn every_row_is_reached_by_its_own_address_and_demands_something_sound() {
             "/api/session" => match entry.method {
                 Method::Get => Principal::Nobody,
                 Method::Post => Principal::SetUp,
-                Method::Put | Method::Patch | Method::Delete | Method::Other => Principal::Person,
+                Method::Head | Method::Put | Method::Patch | Method::Delete | Method::Other => Principal::Person,
             },
             p if p.starts_with("/api/keys") => Principal::Person,
             _ => Principal::User,

@@ -137,6 +137,7 @@ fn every_answer_carries_the_whole_set_of_headers() {
         for (who, request) in [("nobody", sample(entry)), ("a person", person.on(sample(entry)))] {
             if let Reply::Respond(response) = deployment.reply(request) {
                 let signs_out = entry.route == crate::route::Route::SignOut;
+                let signs_out = signs_out && response.status == 204;
                 assert_eq!(response.header("clear-site-data").is_some(), signs_out);
                 check(&response, &format!("{who} {} {}", entry.method.as_str(), entry.pattern));
             }
@@ -344,6 +345,51 @@ fn nothing_that_opens_a_door_is_stored() {
     let list = read(&deployment.send(browser.on(get("/api/keys"))));
     assert_eq!(list["keys"][0]["last4"].as_str(), key.get(key.len() - 4..));
     assert!(!list.to_string().contains(&key));
+}
+
+#[test]
+fn a_refused_sign_out_leaves_the_browser_as_it_is() {
+    let deployment = Deployment::new();
+    let browser = deployment.set_up();
+    let mut refused = browser.on(Request::new(Method::Delete, "/api/session"));
+    refused.headers.retain(|(name, _)| name != "x-csrf-token");
+    let refused = deployment.send(refused);
+    assert_eq!((refused.status, refused.header("clear-site-data")), (403, None));
+    let done = deployment.send(browser.on(Request::new(Method::Delete, "/api/session")));
+    assert_eq!((done.status, done.header("clear-site-data")), (204, Some("\"cookies\", \"storage\"")));
+}
+
+#[test]
+fn a_parameter_that_stands_twice_is_refused() {
+    let deployment = Deployment::new();
+    let browser = deployment.set_up();
+    for (target, field) in [
+        ("/api/calls?limit=5&limit=500", "limit"),
+        ("/api/calls?status=completed&status=busy", "status"),
+        ("/api/call/transcript?callSid=a&callSid=b", "callSid"),
+        ("/api/call/transcript", "callSid"),
+    ] {
+        let response = deployment.send(browser.on(get(target)));
+        assert_eq!(refusal(&response), (400, "invalid_field".into()), "{target}");
+        assert_eq!(read(&response)["error"]["field"], field, "{target}");
+    }
+}
+
+#[test]
+fn head_is_get_without_its_body() {
+    let deployment = Deployment::with_node();
+    let browser = deployment.set_up();
+    for target in ["/health", "/api/calls", "/api/session"] {
+        let whole = deployment.send(browser.on(get(target)));
+        let head = deployment.send(browser.on(Request::new(Method::Head, target)));
+        assert_eq!((head.status, &head.headers, head.body.len()), (200, &whole.headers, 0), "{target}");
+        assert!(!whole.body.is_empty());
+    }
+    assert_eq!(deployment.send(Request::new(Method::Head, "/api/calls")).status, 401);
+    assert_eq!(deployment.send(Request::new(Method::Head, "/api/keys/x")).status, 405);
+    let mut socket = browser.on(socket("/ws/calls"));
+    socket.method = Method::Head;
+    assert_eq!(deployment.send(socket).status, 426);
 }
 
 #[test]
