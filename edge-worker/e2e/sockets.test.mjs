@@ -31,6 +31,9 @@ suite("sockets", () => {
       loud.socket.raw.send(message);
       assert.equal((await loud.socket.closed).code, 1009);
     }
+    const flood = await Watcher.open(edge, call);
+    for (let n = 0; n < 60; n++) flood.socket.send({ type: "seen", seq: n });
+    assert.equal((await flood.socket.closed).code, 1008);
     const polite = await Watcher.open(edge, call);
     polite.socket.send({ type: "seen", seq: 1 });
     polite.socket.send("not even JSON");

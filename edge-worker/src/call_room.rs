@@ -15,7 +15,6 @@ use edge_core::passes::Pass;
 use edge_core::ports::{Entropy as _, Journal as _, Level, Record};
 use edge_core::work;
 use serde::{Deserialize, Serialize};
-use shared::console_api::MAX_CLIENT_MESSAGE_BYTES;
 use shared::ids::CallId;
 use shared::node_api::{CLOSE_BAD_MESSAGE, MAX_MESSAGE_BYTES};
 use shared::time::UnixMillis;
@@ -32,8 +31,6 @@ use worker::{
 const RETRY_MS: i64 = 5_000;
 /// Close code for a socket whose event could not be stored: the other end reconnects and goes on.
 const CLOSE_UNAVAILABLE: u16 = 1011;
-/// Close code for a message over its limit.
-const CLOSE_TOO_BIG: u16 = 1009;
 
 /// A socket that the Worker hands over, after it has checked everything.
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,7 +96,6 @@ impl DurableObject for CallRoom {
         if event(&self.hall, RoomInput::Alarm).await.is_none() {
             self.hall.alarm.set(&self.hall.state, Some(clock::now().plus(RETRY_MS))).await?;
         }
-        self.hall.watchers.look(&self.hall.state, &self.hall.world, clock::now()).await;
         Response::empty()
     }
 
@@ -114,12 +110,7 @@ impl DurableObject for CallRoom {
             (Kind::Node, WebSocketIncomingMessage::String(_) | WebSocketIncomingMessage::Binary(_)) => {
                 let _ = socket.close(Some(CLOSE_BAD_MESSAGE), Some("not a message of this protocol"));
             }
-            (Kind::Watcher, WebSocketIncomingMessage::String(text)) if text.len() <= MAX_CLIENT_MESSAGE_BYTES => {
-                // `seen` asks for nothing, and unknown kinds are ignored.
-            }
-            (Kind::Watcher, WebSocketIncomingMessage::String(_) | WebSocketIncomingMessage::Binary(_)) => {
-                let _ = socket.close(Some(CLOSE_TOO_BIG), Some("message too big"));
-            }
+            (Kind::Watcher, message) => self.hall.watchers.heard(&socket, &name, &message, clock::now()),
         }
         Ok(())
     }
@@ -174,13 +165,22 @@ async fn event(hall: &Rc<Hall>, input: RoomInput) -> Option<RoomResponse> {
     let now = clock::now();
     let output = step(hall, now, input)?;
     let works = hall.perform(output.effects);
-    // A room that was never opened has nothing to wake up for, and setting an alarm would be its first write.
-    let alarm = if hall.is_open() { hall.watchers.alarm(&hall.state, now, output.alarm) } else { output.alarm };
+    // A room that was never opened has nothing to do or to wake up for: even an alarm would leave something behind.
+    if !hall.is_open() {
+        return Some(output.answer);
+    }
+    let alarm = hall.watchers.alarm(&hall.state, now, output.alarm);
     if hall.alarm.set(&hall.state, alarm).await.is_err() {
         hall.note(Level::Error, "a room's alarm could not be set");
     }
     for work in works {
         hall.state.wait_until(carry_out(Rc::clone(hall), work));
+    }
+    // After any event, not only when the alarm rings: an event right before it moves the alarm on.
+    if hall.watchers.is_due(now) {
+        let hall = Rc::clone(hall);
+        let state = Rc::clone(&hall);
+        state.state.wait_until(async move { hall.watchers.look(&hall.state, &hall.world, now).await });
     }
     Some(output.answer)
 }

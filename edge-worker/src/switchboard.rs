@@ -17,7 +17,6 @@ use edge_core::switchboard::{
     SwitchboardResponse,
 };
 use serde::{Deserialize, Serialize};
-use shared::console_api::MAX_CLIENT_MESSAGE_BYTES;
 use shared::time::UnixMillis;
 use std::cell::RefCell;
 use std::future::Future;
@@ -32,8 +31,6 @@ use worker::{
 const RETRY_MS: i64 = 5_000;
 /// Close code when the event could not be taken: the watcher reconnects.
 const CLOSE_UNAVAILABLE: u16 = 1011;
-/// Close code for a message over its limit.
-const CLOSE_TOO_BIG: u16 = 1009;
 
 /// A socket that the Worker hands over, after it has checked everything.
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,16 +89,13 @@ impl DurableObject for Switchboard {
         if event(&self.office, SwitchboardInput::Alarm).await.is_none() {
             self.office.alarm.set(&self.office.state, Some(clock::now().plus(RETRY_MS))).await?;
         }
-        self.office.watchers.look(&self.office.state, &self.office.world, clock::now()).await;
         Response::empty()
     }
 
     async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
         // A watcher of the board has nothing to say.
-        let small =
-            matches!(&message, WebSocketIncomingMessage::String(text) if text.len() <= MAX_CLIENT_MESSAGE_BYTES);
-        if !small {
-            let _ = socket.close(Some(CLOSE_TOO_BIG), Some("message too big"));
+        if let Some((_, name)) = sockets::identify(&self.office.state, &socket) {
+            self.office.watchers.heard(&socket, &name, &message, clock::now());
         }
         Ok(())
     }
@@ -150,6 +144,12 @@ async fn event(office: &Rc<Office>, input: SwitchboardInput) -> Option<Switchboa
     }
     if let Some(held) = load {
         office.state.wait_until(load_mirror(Rc::clone(office), held));
+    }
+    // After any event, not only when the alarm rings: an event right before it moves the alarm on.
+    if office.watchers.is_due(now) {
+        let office = Rc::clone(office);
+        let state = Rc::clone(&office);
+        state.state.wait_until(async move { office.watchers.look(&office.state, &office.world, now).await });
     }
     Some(output.answer)
 }

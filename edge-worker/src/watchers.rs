@@ -3,18 +3,26 @@
 
 use crate::sockets;
 use crate::world::World;
+use edge_core::call_room::SocketId;
+use edge_core::pace::Pace;
 use edge_core::passes;
 use edge_core::ports::{Journal as _, Level, Record};
-use shared::console_api::CLOSE_SIGNED_OUT;
+use shared::console_api::{CLOSE_SIGNED_OUT, MAX_CLIENT_MESSAGE_BYTES};
 use shared::time::UnixMillis;
-use std::cell::Cell;
-use worker::State;
+use std::cell::{Cell, RefCell};
+use worker::{State, WebSocket, WebSocketIncomingMessage};
+
+/// Close code for a message over its limit.
+const CLOSE_TOO_BIG: u16 = 1009;
+/// Close code for too many messages.
+const CLOSE_TOO_MANY: u16 = 1008;
 
 /// What this instance knows about its watchers' passes.
 #[derive(Default)]
 pub(crate) struct Watchers {
     /// When they were last asked about.
     looked: Cell<Option<UnixMillis>>,
+    pace: RefCell<Pace>,
 }
 
 impl Watchers {
@@ -27,11 +35,29 @@ impl Watchers {
         Some(alarm.map_or(look, |at| at.min(look)))
     }
 
-    /// Asks, when it is time, and sends off whoever has signed out or whose key is gone.
-    pub(crate) async fn look(&self, state: &State, world: &World, now: UnixMillis) {
-        if !passes::is_due(self.looked.get(), now) {
-            return;
+    /// A watcher said something. `seen` asks for nothing and unknown kinds are ignored, but nobody may say too much.
+    pub(crate) fn heard(
+        &self,
+        socket: &WebSocket,
+        name: &SocketId,
+        message: &WebSocketIncomingMessage,
+        now: UnixMillis,
+    ) {
+        let small = matches!(message, WebSocketIncomingMessage::String(text) if text.len() <= MAX_CLIENT_MESSAGE_BYTES);
+        if !small {
+            let _ = socket.close(Some(CLOSE_TOO_BIG), Some("message too big"));
+        } else if !self.pace.borrow_mut().take(name, now) {
+            let _ = socket.close(Some(CLOSE_TOO_MANY), Some("too many messages"));
         }
+    }
+
+    /// Whether it is time to [`Watchers::look`].
+    pub(crate) fn is_due(&self, now: UnixMillis) -> bool {
+        passes::is_due(self.looked.get(), now)
+    }
+
+    /// Asks, and sends off whoever has signed out or whose key is gone.
+    pub(crate) async fn look(&self, state: &State, world: &World, now: UnixMillis) {
         self.looked.set(Some(now));
         let here = sockets::passes(state);
         if here.is_empty() {

@@ -24,6 +24,7 @@ pub mod handlers;
 pub mod history;
 pub mod http;
 pub mod mirror;
+pub mod pace;
 pub mod parking;
 pub mod passes;
 pub mod ports;
