@@ -9,7 +9,7 @@ use shared::time::UnixMillis;
 use std::collections::BTreeSet;
 
 /// Between two looks at the passes of an object's watchers.
-pub const EVERY_MS: i64 = 15_000;
+pub const EVERY_MS: i64 = 10_000;
 /// Passes asked about in one batch.
 const BATCH: usize = 50;
 
@@ -117,11 +117,11 @@ mod tests {
     #[test]
     fn a_look_is_due_once_at_each_point_of_the_grid() {
         let now = UnixMillis(31_000);
-        assert_eq!(next_look(now), UnixMillis(45_000));
-        assert_eq!(next_look(UnixMillis(45_000)), UnixMillis(60_000));
+        assert_eq!(next_look(now), UnixMillis(40_000));
+        assert_eq!(next_look(UnixMillis(40_000)), UnixMillis(50_000));
         assert!(is_due(None, now));
-        assert!(!is_due(Some(now), UnixMillis(44_999)));
-        assert!(is_due(Some(now), UnixMillis(45_000)));
-        assert!(!is_due(Some(UnixMillis(45_000)), UnixMillis(45_001)));
+        assert!(!is_due(Some(now), UnixMillis(39_999)));
+        assert!(is_due(Some(now), UnixMillis(40_000)));
+        assert!(!is_due(Some(UnixMillis(40_000)), UnixMillis(40_001)));
     }
 }
