@@ -5,6 +5,7 @@
 mod callbacks;
 mod dialling;
 mod leg;
+mod live;
 mod messages;
 mod verbs;
 
@@ -18,6 +19,7 @@ use super::twiml::{self, Origin, Recording, StreamNoun, Target, Transcription, V
 use super::{Alert, Now};
 use dialling::Dialling;
 pub use leg::{Detection, Direction, Leg, RecordPlan, Source, Status};
+use live::{LiveRecording, LiveStream, LiveTranscription};
 pub use messages::{Action, Fetched, Input, Purpose, Request, StreamEnd, Update};
 
 #[derive(Debug)]
@@ -55,27 +57,6 @@ enum Timer {
     Redirected(Source),
     Overheard(String, usize),
     RecordingReady(String),
-}
-
-#[derive(Debug)]
-struct LiveStream {
-    kind: Kind,
-    noun: StreamNoun,
-    open: bool,
-}
-
-#[derive(Debug)]
-struct LiveTranscription {
-    noun: Transcription,
-    sequence: u32,
-}
-
-#[derive(Debug)]
-struct LiveRecording {
-    noun: Recording,
-    source: &'static str,
-    since: Now,
-    until: Option<Now>,
 }
 
 /// A leg. Give it everything that happens through [`Call::handle`], then drain [`Call::poll_action`], then read
