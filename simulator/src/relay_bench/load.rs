@@ -144,7 +144,8 @@ async fn talk(phones: Vec<Rc<RefCell<Phone>>>, seen: Rc<RefCell<Seen>>) {
         (0u32..).zip(phones).map(|(place, phone)| (began + FRAME * place / count, phone)).collect();
     while let Some((at, _)) = due.front() {
         sleep_until(*at).await;
-        while let Some((at, phone)) = due.pop_front_if(|(at, _)| *at <= Instant::now()) {
+        while due.front().is_some_and(|(at, _)| *at <= Instant::now()) {
+            let Some((at, phone)) = due.pop_front() else { break };
             let now = Instant::now();
             seen.borrow_mut().tick_lag_us.push(micros(now - at));
             phone.borrow_mut().speak(now, &mut seen.borrow_mut());
@@ -176,7 +177,8 @@ impl Phone {
         if self.is_over {
             return;
         }
-        while let Some((_, mark)) = self.marks.pop_front_if(|(at, _)| *at <= now) {
+        while self.marks.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, mark)) = self.marks.pop_front() else { break };
             frames::write(&mut self.wire, TEXT, &mark, Some(MASK));
         }
         let (number, chunk) = (self.next, self.next + 1);
