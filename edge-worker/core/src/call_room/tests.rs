@@ -1,10 +1,16 @@
 use super::*;
 use crate::testing::{CALLER, OURS, START, agent, call_sid, config, stream_sid};
+use crate::twilio_rest::{TwilioOrder, TwilioOutcome};
+use shared::call::{CallEvent, CallStatus, Direction, EndReason};
 use shared::call::{RecordingPhase, StreamPhase, TranscriptionPhase};
+use shared::console_api::Track;
 use shared::console_api::{CallFact, ServerMessage, StampedFact};
 use shared::ids::RecordingSid;
+use shared::ids::{CallId, Epoch, NodeId, Party, TranscriptionSid};
 use shared::node_api::{NodeEvent, NodeFact, NodeMessage, NodeOrder, PROTOCOL_VERSION, RoomMessage, Speaker};
 use shared::ticket::{Audience, Claims};
+use shared::time::UnixMillis;
+use std::collections::BTreeMap;
 
 mod ending;
 mod node_line;

@@ -325,7 +325,7 @@ fn who_watches_is_not_idle_but_not_there_for_ever() {
     }
     assert_eq!(deployment.send(browser.on(get("/api/calls"))).status, 200);
     deployment.advance(10 * 60_000);
-    assert_eq!(ended(), [pass.clone()]);
+    assert_eq!(ended(), std::slice::from_ref(&pass));
 }
 
 #[test]
