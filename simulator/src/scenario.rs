@@ -25,7 +25,17 @@ macro_rules! embedded {
         pub const EMBEDDED: &[(&str, &str)] = &[$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),*];
     };
 }
-embedded!["clinic", "line-test", "outbound", "no-answer", "faults", "provider-lost", "oddities", "softphone"];
+embedded![
+    "clinic",
+    "line-test",
+    "outbound",
+    "no-answer",
+    "faults",
+    "lost-callbacks",
+    "provider-lost",
+    "oddities",
+    "softphone"
+];
 
 /// Who begins the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -209,6 +219,9 @@ pub struct Expectation {
     /// How many sessions there must be at the provider.
     #[serde(default = "one")]
     pub provider_sessions: usize,
+    /// How long the edge may take, after the last callback, until browser and history know how the call ended, seconds.
+    #[serde(default = "settles_within")]
+    pub settles_within_s: u64,
     /// Keys that the edge must know of, in order.
     #[serde(default)]
     pub digits: String,
@@ -228,6 +241,9 @@ fn their_number() -> String {
 }
 fn heard_within() -> u64 {
     120
+}
+fn settles_within() -> u64 {
+    20
 }
 fn one() -> usize {
     1

@@ -21,9 +21,6 @@ use crate::twilio::twiml::{Method, Target};
 use crate::verdict::{Evidence, Verdict};
 use crate::watcher::{Watched, Watcher};
 
-/// How long the edge may take, after the last callback, until the browser and the history know that the call is over.
-const AFTERWARDS: Duration = Duration::from_secs(20);
-
 /// How long a whole call may take.
 const LONGEST_CALL: Duration = Duration::from_secs(600);
 
@@ -179,9 +176,10 @@ impl World {
 
         let record = tokio::time::timeout(LONGEST_CALL, self.exchange.record(&call_sid)).await;
         let record = record.context("the call did not end")?.map_err(|alert| anyhow::anyhow!("{alert}"))?;
-        let deadline = Instant::now() + AFTERWARDS;
+        let afterwards = Duration::from_secs(scenario.expect.settles_within_s);
+        let deadline = Instant::now() + afterwards;
         let watched = match watcher {
-            Some(watcher) => Some(watcher.finish(AFTERWARDS).await),
+            Some(watcher) => Some(watcher.finish(afterwards).await),
             None => None,
         };
         showing.abort();
