@@ -18,7 +18,8 @@ export class Conversation {
 
   /** Opens a socket; when the server refuses, the error has its `status` and `body`. */
   static open(url, headers, name = String(url.pathname)) {
-    const socket = new WebSocket(url, { headers, perMessageDeflate: false });
+    // The local runtime says goodbye but leaves the connection open; how long the client waits for that is no fact of ours.
+    const socket = new WebSocket(url, { headers, perMessageDeflate: false, closeTimeout: 1_000 });
     const conversation = new Conversation(socket, name);
     return new Promise((resolve, reject) => {
       socket.once("open", () => resolve(conversation));
