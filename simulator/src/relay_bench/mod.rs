@@ -21,6 +21,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
@@ -68,12 +69,26 @@ pub fn run(args: RelayBenchArgs) -> Result<()> {
         LocalSet::new().block_on(&runtime, async move {
             match args.null_relay {
                 Some(upstream) => null::run(upstream).await,
-                None => bench(args).await,
+                // The measured programs end with this future, also when somebody stops the benchmark.
+                None => tokio::select! {
+                    done = bench(args) => done,
+                    stopped = stopped() => stopped,
+                },
             }
         })
     })
     .join()
     .map_err(|_| anyhow::anyhow!("the benchmark broke"))?
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn stopped() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    bail!("stopped")
 }
 
 async fn bench(args: RelayBenchArgs) -> Result<()> {
