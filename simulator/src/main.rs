@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
         Command::Scenarios => {
             for (name, _) in simulator::scenario::EMBEDDED {
                 if let Ok(scenario) = simulator::scenario::Scenario::load(name) {
-                    println!("{name:12} {}", scenario.about);
+                    println!("{name:16} {}", scenario.about);
                 }
             }
             Ok(true)
